@@ -4,8 +4,24 @@ Families follow what the caller can do about it. Failures of a request carry an 
 RFC 9457 problem documents; failures of a command carry an exit code and are printed by the command line.
 """
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 from typing import ClassVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolWaitTimeout
+
+# Seconds a client is asked to wait before it tries again after a 503.
+RETRY_AFTER_S = 1
+
+# SQLSTATE codes and classes, PostgreSQL's appendix A.
+QUERY_CANCELED = "57014"
+SERIALIZATION_CODES = frozenset({"40001", "40P01"})
+# 08 connection exception, 57P operator intervention, 53 insufficient resources (too many connections, disk full),
+# 28 and 3D: this configuration cannot log in to that database.
+UNAVAILABLE_CLASSES = ("08", "57P", "53", "28", "3D")
 
 
 class AppError(Exception):
@@ -57,3 +73,188 @@ class NotComparable(CommandError):
     """The two services do not answer alike, so timing them would compare nothing."""
 
     exit_code = 4
+
+
+class RequestError(AppError):
+    """Root of what makes a request fail; one problem document each.
+
+    Args:
+        detail: What is wrong with this request; may be shown to anybody.
+        headers: Header fields the answer carries beside the usual ones.
+        errors: For 422, one record for each field.
+        close: Whether the connection ends with the answer, because the rest of the request was not read.
+    """
+
+    status: ClassVar[HTTPStatus]
+    slug: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        errors: Sequence[Mapping[str, Any]] = (),
+        close: bool = False,
+    ) -> None:
+        self.detail = detail
+        self.headers = headers
+        self.errors = errors
+        self.close = close
+        super().__init__(detail)
+
+
+class MalformedRequest(RequestError):
+    """The bytes are not what they claim to be."""
+
+    status = HTTPStatus.BAD_REQUEST
+    slug = "malformed-request"
+
+
+class NotFound(RequestError):
+    """There is nothing under that path or id."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "not-found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, but not for this method."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    slug = "method-not-allowed"
+
+
+class RequestTimeout(RequestError):
+    """The client did not send its body in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    slug = "request-timeout"
+
+
+class Conflict(RequestError):
+    """The request does not fit the present state; a changed or repeated one may."""
+
+    status = HTTPStatus.CONFLICT
+    slug = "conflict"
+
+
+class BodyTooLarge(RequestError):
+    """The body exceeds what this path accepts."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    slug = "body-too-large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not of a type this path reads."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    slug = "unsupported-media-type"
+
+
+class InvalidRequest(RequestError):
+    """Well-formed, but a value is missing, of the wrong type or out of range."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-request"
+
+
+class UriTooLong(RequestError):
+    """The request line exceeds what the service reads."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+    slug = "uri-too-long"
+
+
+class UnmetExpectation(RequestError):
+    """The client expects what this service does not do."""
+
+    status = HTTPStatus.EXPECTATION_FAILED
+    slug = "expectation-failed"
+
+
+class HeadersTooLarge(RequestError):
+    """Too many header fields, or too many bytes of them."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    slug = "headers-too-large"
+
+
+class InternalError(RequestError):
+    """A bug: the service's fault, not the client's."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    slug = "internal-error"
+
+
+class Unavailable(RequestError):
+    """Nothing is wrong with the request; the same one may succeed later."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers=(("Retry-After", str(RETRY_AFTER_S)),))
+
+
+class PoolTimeout(Unavailable):
+    """No connection of the pool became free in time."""
+
+    slug = "pool-exhausted"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached, or went away during the request."""
+
+    slug = "database-unavailable"
+
+
+class Draining(Unavailable):
+    """The process is stopping and finishes what it has accepted."""
+
+    slug = "draining"
+
+
+class StatementTimeout(RequestError):
+    """A statement ran longer than STATEMENT_TIMEOUT and was cancelled by the database."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    slug = "statement-timeout"
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """Return the SQLSTATE a driver's error carries; None for one that the server did not send."""
+    state = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)
+    return str(state) if state else None
+
+
+def is_serialization_failure(error: DBAPIError) -> bool:
+    """Tell whether a transaction lost against a concurrent one and may simply be repeated."""
+    return sqlstate(error) in SERIALIZATION_CODES
+
+
+def request_error(error: BaseException) -> RequestError | None:
+    """Return the request error that an exception raised while answering amounts to; None for a bug."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, PoolWaitTimeout):
+        return PoolTimeout("No connection of the pool became free in time; every one is in use")
+    if isinstance(error, DBAPIError):
+        return _database_error(error)
+    # A refused or timed-out connect is raised by asyncpg as the plain operating system's error.
+    if isinstance(error, ConnectionError | FileNotFoundError | TimeoutError):
+        return DatabaseUnavailable("The database cannot be reached")
+    return None
+
+
+def _database_error(error: DBAPIError) -> RequestError | None:
+    state = sqlstate(error)
+    if state == QUERY_CANCELED:
+        return StatementTimeout("A statement ran longer than the database allows this service")
+    if state in SERIALIZATION_CODES:
+        return Conflict("The request lost against a concurrent one; send it again")
+    if error.connection_invalidated or (state is not None and state.startswith(UNAVAILABLE_CLASSES)):
+        return DatabaseUnavailable("The database cannot be reached, or went away during the request")
+    # Without a SQLSTATE the server said nothing: libpq could not connect, or the connection broke.
+    if state is None and type(error).__name__ in {"OperationalError", "InterfaceError"}:
+        return DatabaseUnavailable("The database cannot be reached, or went away during the request")
+    return None

@@ -1,0 +1,278 @@
+"""SEAM: scope, receive and send (ASGI 3), dispatched by Starlette's Router.
+
+What a request means (routes, validation, answers) is decided in `shared`; what it does, in `endpoints`. Here the two
+are joined to the interface: where the bytes of a request come from, and how an answer is handed over.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from contextlib import aclosing
+from contextlib import asynccontextmanager
+from contextlib import nullcontext
+from time import perf_counter
+from typing import Any
+
+from starlette.routing import Router
+from starlette.types import Message
+from starlette.types import Receive
+from starlette.types import Scope
+from starlette.types import Send
+
+from shared import answers
+from shared import contract
+from shared import routing
+from shared import schemas
+from shared.answers import Answer
+from shared.body import ByteLimit
+from shared.body import check_headers
+from shared.config import Settings
+from shared.config import load
+from shared.contract import Endpoint
+from shared.engine import locate
+from shared.errors import MalformedRequest
+from shared.errors import RequestTimeout
+from shared.metrics import instruments
+from shared.validation import Binder
+
+from . import endpoints
+from .database import Database
+from .database import get_db
+
+open_db = asynccontextmanager(get_db)
+
+
+class Request:
+    """What the service reads of a scope and its body messages."""
+
+    __slots__ = ("_receive", "_timeout_s", "headers", "method", "path", "query")
+
+    def __init__(self, scope: Scope, receive: Receive, timeout_s: float) -> None:
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: str = scope["query_string"].decode("latin-1")
+        self._receive = receive
+        self._timeout_s = timeout_s
+
+    def header(self, name: str) -> str | None:
+        """Return a header field's value, repeated fields joined by commas (of Content-Type the last counts)."""
+        wanted = name.lower().encode("latin-1")
+        values = [value for field, value in self.headers if field == wanted]
+        if not values:
+            return None
+        return (values[-1] if wanted == b"content-type" else b",".join(values)).decode("latin-1")
+
+    async def chunks(self, limit: ByteLimit) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives.
+
+        Raises:
+            BodyTooLarge: When it exceeds the limit.
+            RequestTimeout: When the client sends nothing for too long.
+        """
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    message = await self._receive()
+            except TimeoutError:
+                raise RequestTimeout("The body did not arrive in time", close=True) from None
+            if message["type"] == "http.disconnect":
+                raise MalformedRequest("The body cannot be read", close=True)
+            chunk: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            limit.count(len(chunk))
+            if chunk:
+                yield chunk
+        limit.end()
+
+    async def left(self) -> None:
+        """Return when the client has left; only for requests whose body is read or unwanted."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+class Handler:
+    """Answers the requests of one endpoint.
+
+    Args:
+        endpoint: The contract's entry.
+        settings: The project's settings.
+        database: Returns the process's database.
+    """
+
+    def __init__(self, endpoint: Endpoint, settings: Settings, database: Callable[[], Database]) -> None:
+        self._endpoint = endpoint
+        self._database = database
+        self._function: Callable[..., Any] = getattr(endpoints, endpoint.name)
+        token = settings.check_token
+        self._bind = Binder(endpoint, token.get_secret_value() if token else None)
+        self._renderer = answers.Renderer(endpoint)
+        self._limit = settings.max_upload_bytes if endpoint.body == "stream" else settings.max_body_bytes
+        self.book = instruments().meter(endpoint.name)
+
+    async def __call__(
+        self, request: Request, path: dict[str, str]
+    ) -> tuple[Answer, AsyncGenerator[bytes, None] | None]:
+        """Return the answer, and the chunks of its body where it is streamed."""
+        parameters = await self._parameters(request, path)
+        if self._endpoint.streams:
+            return await self._streamed(request, parameters)
+        async with self._first_argument() as argument:
+            result = await self._function(argument, parameters)
+        return self._renderer.whole(result), None
+
+    async def _parameters(self, request: Request, path: dict[str, str]) -> Any:
+        kind = self._endpoint.body
+        body = b""
+        if kind != "none":
+            limit = ByteLimit(self._limit, request.header("Content-Length"))
+            if kind == "stream":
+                return schemas.BodyStream(chunks=request.chunks(limit))
+            body = b"".join([chunk async for chunk in request.chunks(limit)])
+            if kind == "bytes":
+                return schemas.BodyBytes(body=body, content_type=request.header("Content-Type") or contract.BYTES)
+        return self._bind(path, request.query, request.header, body)
+
+    def _first_argument(self) -> AbstractAsyncContextManager[Any]:
+        match self._endpoint.needs:
+            case "session":
+                return open_db(self._database(), self._endpoint.name)
+            case "database":
+                return nullcontext(self._database())
+            case "nothing":
+                return nullcontext()
+
+    async def _streamed(self, request: Request, parameters: Any) -> tuple[Answer, AsyncGenerator[bytes, None] | None]:
+        chunks = self._stream(parameters)
+        # The first chunk is made before the head is sent, so that a failure can still be answered as one.
+        first = await anext(chunks, b"")
+        if request.method == "HEAD":
+            await chunks.aclose()
+            return self._renderer.streamed(parameters), None
+        return self._renderer.streamed(parameters), _chain(first, chunks)
+
+    async def _stream(self, parameters: Any) -> AsyncGenerator[bytes, None]:
+        async with self._first_argument() as argument, aclosing(self._function(argument, parameters)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk
+
+
+class Service:
+    """What the application's lifespan opens: settings, engine and routes of one process."""
+
+    def __init__(self) -> None:
+        self.settings = settings = load()
+        self.database = Database(settings, locate(settings))
+        self._book_other = instruments().meter("(none)")
+        table = routing.resources(
+            contract.endpoints(lab=settings.lab),
+            lambda endpoint: Handler(endpoint, settings, lambda: self.database),
+        )
+        self.routes = routing.routes(table, lambda resource: _AsResource(self, resource))
+
+    async def respond(
+        self,
+        resource: routing.Resource[Handler] | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Answer one request."""
+        started = perf_counter()
+        request = Request(scope, receive, self.settings.request_timeout)
+        book = self._book_other
+        chunks = None
+        try:
+            check_headers(self.settings, request.headers)
+            if resource is None:
+                raise routing.unknown_path()
+            handler = resource.handlers.get(request.method)
+            if handler is not None:
+                book = handler.book
+                answer, chunks = await handler(request, scope["path_params"])
+            elif request.method == "OPTIONS":
+                answer = answers.options(resource.allow)
+            else:
+                resource.refuse(request.method)
+        except Exception as error:
+            answer = answers.failure(error, request.path, request.header("traceparent"))
+        book(answer.status, perf_counter() - started)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [
+                    (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
+                ],
+            }
+        )
+        if chunks is None:
+            await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+        else:
+            await self._send_stream(request, chunks, send)
+
+    async def _send_stream(self, request: Request, chunks: AsyncGenerator[bytes, None], send: Send) -> None:
+        """Send chunks until the last one, or until the client has left or reads nothing for too long."""
+        left = asyncio.ensure_future(request.left())
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    if left.done():
+                        return
+                    async with asyncio.timeout(self.settings.request_timeout):
+                        await send(_body(chunk, more=True))
+            await send(_body(b"", more=False))
+        finally:
+            left.cancel()
+
+
+def _body(chunk: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": chunk, "more_body": more}
+
+
+class _AsResource:
+    """One path as the ASGI application that Starlette's Route calls."""
+
+    def __init__(self, service: Service, resource: routing.Resource[Handler]) -> None:
+        self._service = service
+        self._resource = resource
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._service.respond(self._resource, scope, receive, send)
+
+
+class Application(Router):
+    """The ASGI application: Starlette's Router, whose routes exist while the lifespan lasts."""
+
+    def __init__(self) -> None:
+        super().__init__(redirect_slashes=False, default=self._unknown, lifespan=self._lifespan)
+        self.service: Service | None = None
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Any) -> AsyncIterator[None]:
+        self.service = service = Service()
+        self.routes = service.routes
+        try:
+            yield
+        finally:
+            self.routes = []
+            self.service = None
+            await service.database.dispose()
+
+    async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.service is None:
+            raise RuntimeError("The application was called without its lifespan; serve it with lifespan on")
+        await self.service.respond(None, scope, receive, send)
+
+
+app = Application()

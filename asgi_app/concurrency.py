@@ -1,0 +1,69 @@
+"""What waiting means in this edition: tasks of one event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Coroutine
+from collections.abc import Iterable
+from typing import Any
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.config import Edition
+
+T = TypeVar("T")
+
+EDITION: Edition = "asgi"
+
+# What is finished against a cancellation is finished within this many seconds, or given up.
+FINISH_TIMEOUT_S = 2.0
+
+Lock = asyncio.Lock
+Session = AsyncSession
+Chunks = AsyncIterator[bytes]
+
+
+async def pause(seconds: float) -> None:
+    """Wait without using the processor; everything else goes on."""
+    await asyncio.sleep(seconds)
+
+
+async def within(seconds: float, function: Callable[[], Awaitable[T]]) -> T:
+    """Return a function's result if it comes in time; a late one is cancelled.
+
+    Raises:
+        TimeoutError: If there is no result within `seconds`.
+    """
+    async with asyncio.timeout(seconds):
+        return await function()
+
+
+async def finish(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a function to its end, also when the caller is cancelled meanwhile; then the cancellation goes on."""
+    task = asyncio.create_task(function())
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=FINISH_TIMEOUT_S)
+        if not task.done():
+            task.cancel()
+        elif not task.cancelled():
+            # Retrieved, so that a failure is not reported as one that nobody has seen.
+            task.exception()
+        raise
+
+
+async def run_sync(connection: AsyncConnection, function: Callable[[Connection], T]) -> T:
+    """Run a function of a connection."""
+    return await connection.run_sync(function)
+
+
+async def each(items: Iterable[T]) -> AsyncIterator[T]:
+    """Iterate over what is there already, letting other tasks run in between."""
+    for item in items:
+        yield item
+        await asyncio.sleep(0)

@@ -1,0 +1,380 @@
+"""The endpoints: one function for each entry of the contract, (session, parameters) -> what is answered.
+
+The first argument is what the entry says it needs: a session, the process's database, or nothing.
+"""
+
+from hashlib import sha256
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import IntegrityError
+
+from shared import draws
+from shared import metrics as counters
+from shared import openapi as description
+from shared import pages
+from shared import schemas
+from shared import serialization
+from shared import statements
+from shared import work
+from shared.errors import Conflict
+from shared.errors import Draining
+from shared.errors import InvalidRequest
+from shared.errors import NotFound
+from shared.errors import PoolTimeout
+from shared.errors import is_serialization_failure
+
+from .concurrency import Chunks
+from .concurrency import Session
+from .concurrency import each
+from .concurrency import pause
+from .database import Database
+from .database import begin
+
+# A serializable deposit that loses is repeated at most this often.
+SERIALIZABLE_RETRIES = 3
+
+
+async def plaintext(nothing: None, parameters: schemas.NoParameters) -> str:
+    """Answer a fixed text."""
+    return "Hello, World!"
+
+
+async def json(nothing: None, parameters: schemas.NoParameters) -> schemas.Message:
+    """Serialise a new object."""
+    return schemas.Message(message="Hello, World!")
+
+
+async def db(session: Session, parameters: schemas.SeededParameters) -> schemas.World:
+    """Read one random row."""
+    (id,) = draws.ids(parameters.seed, 1)
+    result = await session.execute(statements.SELECT_WORLD, {"id": id})
+    row = result.one()
+    return {"id": row[0], "randomNumber": row[1]}
+
+
+async def queries(session: Session, parameters: schemas.QueriesParameters) -> list[schemas.World]:
+    """Read N random rows, one SELECT each."""
+    connection = await session.connection()
+    worlds: list[schemas.World] = []
+    for id in draws.ids(parameters.seed, parameters.queries):
+        result = await connection.execute(statements.SELECT_WORLD, {"id": id})
+        row = result.one()
+        worlds.append({"id": row[0], "randomNumber": row[1]})
+    return worlds
+
+
+async def updates(session: Session, parameters: schemas.QueriesParameters) -> list[schemas.World]:
+    """Read N random rows and write them with new numbers."""
+    await begin(session)
+    connection = await session.connection()
+    ids = draws.distinct_ids(parameters.seed, parameters.queries)
+    numbers = draws.numbers(parameters.seed, parameters.queries)
+    for id in ids:
+        result = await connection.execute(statements.LOCK_WORLD, {"id": id})
+        result.one()
+    await connection.execute(statements.UPDATE_WORLDS, {"ids": ids, "numbers": numbers})
+    return [{"id": id, "randomNumber": number} for id, number in zip(ids, numbers, strict=True)]
+
+
+async def fortunes(session: Session, parameters: schemas.NoParameters) -> list[schemas.Fortune]:
+    """Render all fortunes and one more, sorted, as an HTML table."""
+    result = await session.execute(statements.SELECT_FORTUNES)
+    rows = [schemas.Fortune(id=row[0], message=row[1]) for row in result]
+    rows.append(schemas.Fortune(id=0, message="Additional fortune added at request time."))
+    rows.sort(key=lambda fortune: fortune.message)
+    return rows
+
+
+async def sleep(session: Session, parameters: schemas.WaitParameters) -> schemas.Waited:
+    """Let the database wait: a slow query."""
+    await session.execute(statements.SLEEP, {"seconds": parameters.seconds})
+    return schemas.Waited(seconds=parameters.seconds)
+
+
+async def wait(nothing: None, parameters: schemas.WaitParameters) -> schemas.Waited:
+    """Wait without a connection, in the edition's own way."""
+    await pause(parameters.seconds)
+    return schemas.Waited(seconds=parameters.seconds)
+
+
+async def cpu(nothing: None, parameters: schemas.CpuParameters) -> schemas.Cpu:
+    """Compute in pure Python, holding the interpreter lock."""
+    return schemas.Cpu(iterations=parameters.iterations, result=work.churn(parameters.iterations))
+
+
+async def blocking(nothing: None, parameters: schemas.WaitParameters) -> schemas.Waited:
+    """Block by time.sleep: the classic mistake in async code."""
+    work.block(parameters.seconds)
+    return schemas.Waited(seconds=parameters.seconds)
+
+
+async def list_accounts(session: Session, parameters: schemas.PageParameters) -> schemas.AccountPage:
+    """List accounts by keyset pages."""
+    # One row more than asked for tells whether there is a next page.
+    values = {"after": parameters.after, "limit": parameters.limit + 1}
+    result = await session.execute(statements.SELECT_ACCOUNTS_PAGE, values)
+    accounts = [schemas.Account.model_validate(row) for row in result]
+    page = accounts[: parameters.limit]
+    return schemas.AccountPage(accounts=page, next=page[-1].id if len(accounts) > len(page) else None)
+
+
+async def create_account(session: Session, parameters: schemas.CreateAccountParameters) -> schemas.Account:
+    """Open an account."""
+    await begin(session)
+    values = {
+        "owner": parameters.body.owner,
+        "balance": parameters.body.balance,
+        "created_at": draws.now(parameters.seed),
+    }
+    result = await session.execute(statements.INSERT_ACCOUNT, values)
+    return schemas.Account.model_validate(result.one())
+
+
+async def read_account(session: Session, parameters: schemas.AccountParameters) -> schemas.Account:
+    """Read an account."""
+    result = await session.execute(statements.SELECT_ACCOUNT, {"id": parameters.id})
+    row = result.one_or_none()
+    if row is None:
+        raise NotFound("No account has this id")
+    return schemas.Account.model_validate(row)
+
+
+async def change_account(session: Session, parameters: schemas.ChangeAccountParameters) -> schemas.Account:
+    """Change an account's owner, unless it has changed."""
+    await begin(session)
+    values = {
+        "account_id": parameters.id,
+        "new_owner": parameters.body.owner,
+        "expected_version": parameters.body.version,
+    }
+    result = await session.execute(statements.RENAME_ACCOUNT, values)
+    row = result.one_or_none()
+    if row is not None:
+        return schemas.Account.model_validate(row)
+    account = await read_account(session, parameters)
+    raise Conflict(f"The account is at version {account.version}, not {parameters.body.version}")
+
+
+async def delete_account(session: Session, parameters: schemas.AccountParameters) -> None:
+    """Close an account that no transfer refers to."""
+    await begin(session)
+    try:
+        result = await session.execute(statements.DELETE_ACCOUNT, {"account_id": parameters.id})
+    except IntegrityError as error:
+        raise Conflict("Transfers refer to this account") from error
+    if result.one_or_none() is None:
+        raise NotFound("No account has this id")
+
+
+async def deposit(session: Session, parameters: schemas.DepositParameters) -> schemas.Account:
+    """Add to a balance by one of five strategies."""
+    match parameters.body.strategy:
+        case "naive":
+            await begin(session)
+            account = await read_account(session, parameters)
+            return await set_balance(session, parameters, account)
+        case "atomic":
+            await begin(session)
+            values = {"account_id": parameters.id, "amount": parameters.body.amount}
+            result = await session.execute(statements.ADD_TO_BALANCE, values)
+            row = result.one_or_none()
+            if row is None:
+                raise NotFound("No account has this id")
+            return schemas.Account.model_validate(row)
+        case "locked":
+            await begin(session)
+            account = await lock_account(session, parameters)
+            return await set_balance(session, parameters, account)
+        case "versioned":
+            await begin(session)
+            account = await read_account(session, parameters)
+            return await set_balance_of_version(session, parameters, account)
+        case "serializable":
+            return await deposit_serializable(session, parameters)
+
+
+async def deposit_serializable(session: Session, parameters: schemas.DepositParameters) -> schemas.Account:
+    """Read, add and write in a serializable transaction, repeated when it loses."""
+    for attempt in range(SERIALIZABLE_RETRIES + 1):
+        try:
+            await begin(session, "SERIALIZABLE")
+            account = await read_account(session, parameters)
+            changed = await set_balance(session, parameters, account)
+            # Committed here, because a serializable transaction may be refused as late as that.
+            await session.commit()
+            return changed
+        except DBAPIError as error:
+            if attempt == SERIALIZABLE_RETRIES or not is_serialization_failure(error):
+                raise
+            await session.rollback()
+            # Losers that repeat at once meet again; a random pause parts them.
+            await pause(draws.jitter(attempt))
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def lock_account(session: Session, parameters: schemas.DepositParameters) -> schemas.Account:
+    """Read an account and keep everybody else from changing it until the transaction ends."""
+    result = await session.execute(statements.LOCK_ACCOUNT, {"id": parameters.id})
+    row = result.one_or_none()
+    if row is None:
+        raise NotFound("No account has this id")
+    return schemas.Account.model_validate(row)
+
+
+async def set_balance(
+    session: Session,
+    parameters: schemas.DepositParameters,
+    account: schemas.Account,
+) -> schemas.Account:
+    """Write the balance that was added up here, whatever the row holds by now."""
+    values = {"account_id": account.id, "new_balance": account.balance + parameters.body.amount}
+    result = await session.execute(statements.SET_BALANCE, values)
+    return schemas.Account.model_validate(result.one())
+
+
+async def set_balance_of_version(
+    session: Session,
+    parameters: schemas.DepositParameters,
+    account: schemas.Account,
+) -> schemas.Account:
+    """Write the balance that was added up here, unless the row has changed since."""
+    values = {
+        "account_id": account.id,
+        "new_balance": account.balance + parameters.body.amount,
+        "expected_version": account.version,
+    }
+    result = await session.execute(statements.SET_BALANCE_OF_VERSION, values)
+    row = result.one_or_none()
+    if row is None:
+        raise Conflict("The account changed meanwhile; send the deposit again")
+    return schemas.Account.model_validate(row)
+
+
+async def create_transfer(session: Session, parameters: schemas.CreateTransferParameters) -> schemas.Transfer:
+    """Move money between two accounts, once per key."""
+    await begin(session)
+    body = parameters.body
+    if parameters.idempotency_key is not None:
+        first = await find_transfer(session, parameters)
+        if first is not None:
+            return first
+    accounts = {"source_id": body.source_id, "target_id": body.target_id}
+    result = await session.execute(statements.LOCK_TWO_ACCOUNTS, accounts)
+    balances = {row.id: row.balance for row in result}
+    for id in (body.source_id, body.target_id):
+        if id not in balances:
+            raise NotFound(f"No account has the id {id}")
+    values = {
+        **accounts,
+        "amount": body.amount,
+        "idempotency_key": parameters.idempotency_key,
+        "created_at": draws.now(parameters.seed),
+    }
+    result = await session.execute(statements.INSERT_TRANSFER, values)
+    row = result.one_or_none()
+    if row is None:
+        # The same key was sent at the same time, and the other request has won.
+        first = await find_transfer(session, parameters)
+        if first is None:
+            raise Conflict("A request with this key was undone meanwhile; send it again")
+        return first
+    # Judged after the insert: a repeated request gets its first result, however little is left.
+    if balances[body.source_id] < body.amount:
+        raise Conflict("The source account has insufficient funds")
+    await session.execute(statements.MOVE_BALANCE, {**accounts, "amount": body.amount})
+    return schemas.Transfer.model_validate(row)
+
+
+async def find_transfer(
+    session: Session,
+    parameters: schemas.CreateTransferParameters,
+) -> schemas.Transfer | None:
+    """Return the transfer that a key has made already; the same key with another body is refused."""
+    values = {"idempotency_key": parameters.idempotency_key}
+    result = await session.execute(statements.SELECT_TRANSFER_OF_KEY, values)
+    row = result.one_or_none()
+    if row is None:
+        return None
+    first = schemas.Transfer.model_validate(row)
+    body = parameters.body
+    if (first.source_id, first.target_id, first.amount) != (body.source_id, body.target_id, body.amount):
+        raise InvalidRequest(
+            "This Idempotency-Key was sent before with another body",
+            errors=[{"loc": ["header", "Idempotency-Key"], "msg": "used with another body", "type": "key_reused"}],
+        )
+    return first
+
+
+async def echo(nothing: None, parameters: schemas.BodyBytes) -> schemas.BodyBytes:
+    """Answer the body's bytes with its content type."""
+    return parameters
+
+
+async def upload(nothing: None, parameters: schemas.BodyStream[Chunks]) -> schemas.Upload:
+    """Consume a body as it arrives and tell its size and SHA-256."""
+    size = 0
+    digest = sha256()
+    async for chunk in parameters.chunks:
+        size += len(chunk)
+        digest.update(chunk)
+    return schemas.Upload(bytes=size, sha256=digest.hexdigest())
+
+
+async def stream(session: Session, parameters: schemas.StreamParameters) -> Chunks:
+    """Send N rows as NDJSON while the cursor is read."""
+    await begin(session)
+    await session.execute(statements.DECLARE_STREAM, {"rows": parameters.rows})
+    sent = 0
+    while sent < parameters.rows:
+        result = await session.execute(statements.FETCH_STREAM)
+        rows = result.all()
+        yield serialization.worlds_as_ndjson(rows)
+        sent += len(rows)
+
+
+async def pattern(nothing: None, parameters: schemas.SizeParameters) -> Chunks:
+    """Answer N bytes of a fixed pattern."""
+    async for chunk in each(work.pattern(parameters.size)):
+        yield chunk
+
+
+async def livez(nothing: None, parameters: schemas.NoParameters) -> schemas.Status:
+    """Tell that the process can answer."""
+    return schemas.Status(status="ok")
+
+
+async def readyz(database: Database, parameters: schemas.NoParameters) -> schemas.Status:
+    """Tell whether requests should be sent here."""
+    if database.is_draining:
+        raise Draining("The process is stopping")
+    try:
+        await database.probe()
+    except PoolTimeout:
+        # Busy is not broken: connections that work for others show that the database is reachable.
+        pass
+    return schemas.Status(status="ok")
+
+
+async def health_db(database: Database, parameters: schemas.NoParameters) -> schemas.DatabaseHealth:
+    """Tell whether the database answers, and how fast."""
+    return await database.probe()
+
+
+async def pool(database: Database, parameters: schemas.NoParameters) -> schemas.Pool:
+    """Tell the state of this process's pool."""
+    return database.pool()
+
+
+async def metrics(database: Database, parameters: schemas.NoParameters) -> str:
+    """Tell the service's counters in Prometheus text."""
+    return counters.exposition()
+
+
+async def openapi(database: Database, parameters: schemas.NoParameters) -> str:
+    """Describe this contract as OpenAPI 3.1."""
+    return description.document(lab=database.settings.lab)
+
+
+async def docs(nothing: None, parameters: schemas.NoParameters) -> str:
+    """Show this contract in Swagger UI."""
+    return pages.documentation()

@@ -1,0 +1,215 @@
+"""The one place where settings come from: the environment over `.env` over the defaults below.
+
+`load()` reads, checks and freezes them; nothing else in the project reads an environment variable for a setting.
+Durations are seconds, sizes bytes.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from typing import Any
+from typing import Literal
+from typing import Self
+
+from dotenv import dotenv_values
+from dotenv import find_dotenv
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import SecretStr
+from pydantic import ValidationError
+from pydantic import field_validator
+from pydantic import model_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from .errors import UsageError
+
+Edition = Literal["wsgi", "asgi"]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=3_600)]
+
+# Families of names that are ours: a key that starts so and is not a setting is a typing error, wherever it stands.
+OWNED_PREFIXES = ("WSGI_", "ASGI_", "POOL_", "MAX_BODY", "MAX_UPLOAD", "MAX_HEADER", "MAX_LINE", "STATEMENT_")
+SECRETS = frozenset({"database_url", "check_token"})
+
+
+class Settings(BaseModel):
+    """Every setting of both editions; field names are the environment's keys in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    database_url: SecretStr | None = Field(
+        None, description="Database to use, without a driver (postgresql://...); unset: the embedded PostgreSQL"
+    )
+    data_dir: Path = Field(Path(".data"), description="Where the embedded PostgreSQL and other local state live")
+    host: str = Field("127.0.0.1", min_length=1, description="Address both services listen on")
+
+    wsgi_port: Port = Field(8001, description="Port of the WSGI edition")
+    wsgi_workers: int = Field(1, ge=1, le=64, description="Processes of the WSGI edition")
+    wsgi_threads: int = Field(10, ge=1, le=1_000, description="Threads in each WSGI process")
+    asgi_port: Port = Field(8002, description="Port of the ASGI edition")
+    asgi_workers: int = Field(1, ge=1, le=64, description="Processes of the ASGI edition")
+
+    pool_size: int = Field(10, ge=1, le=1_000, description="Connections each process keeps")
+    pool_max_overflow: int = Field(0, ge=0, le=1_000, description="Connections beyond them, closed on return")
+    isolation_level: Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] = Field(
+        "READ COMMITTED", description="Isolation of requests that write"
+    )
+
+    connect_timeout: Seconds = Field(1.0, description="Longest wait for a new connection")
+    pool_timeout: Seconds = Field(2.0, description="Longest wait for a connection of the pool")
+    statement_timeout: Seconds = Field(5.0, description="Longest run of one SQL statement")
+    request_timeout: Seconds = Field(10.0, description="Longest wait for a client's next bytes, either way")
+    graceful_timeout: Seconds = Field(15.0, description="Longest wait for accepted requests when stopping")
+    keep_alive: Annotated[int, Field(ge=1, le=3_600)] = Field(
+        5, description="How long an idle client connection stays open"
+    )
+
+    max_body_bytes: int = Field(1_048_576, ge=1, description="Largest request body, /upload excepted")
+    max_upload_bytes: int = Field(1_073_741_824, ge=1, description="Largest body of /upload")
+    max_header_count: int = Field(100, ge=10, le=10_000, description="Most header fields of one request")
+    # 8,190 is the most that gunicorn's parser can be told for the request line.
+    max_header_bytes: int = Field(8_190, ge=1_024, le=65_536, description="Largest header field")
+    max_line_bytes: int = Field(4_094, ge=256, le=8_190, description="Longest request line")
+
+    lab: bool = Field(False, description="1 adds the endpoints that exist to do harm (/blocking)")
+    check_token: SecretStr | None = Field(
+        None, description="Secret that lets the parity check choose random numbers; unset: nobody can"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What the servers log")
+
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        try:
+            name = make_url(value.get_secret_value()).drivername
+        except (ArgumentError, ValueError):
+            raise ValueError("expected a URL such as postgresql://user:password@host/database") from None
+        if name.partition("+")[0] not in {"postgresql", "postgres"}:
+            raise ValueError(f"expected a URL that begins with postgresql://, got {name}://")
+        return value
+
+    @field_validator("check_token")
+    @classmethod
+    def _is_no_empty_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is not None and value.get_secret_value() else None
+
+    @model_validator(mode="after")
+    def _timeouts_form_a_ladder(self) -> Self:
+        ladder = ("connect_timeout", "pool_timeout", "statement_timeout", "request_timeout", "graceful_timeout")
+        for inner, outer in zip(ladder, ladder[1:], strict=False):
+            if not getattr(self, inner) < getattr(self, outer):
+                raise ValueError(
+                    f"{inner.upper()} must be less than {outer.upper()}, so that the inner wait ends first "
+                    f"(got {getattr(self, inner):g} and {getattr(self, outer):g})"
+                )
+        if self.wsgi_port == self.asgi_port:
+            raise ValueError(f"WSGI_PORT and ASGI_PORT must differ (both are {self.wsgi_port})")
+        return self
+
+    def port(self, edition: Edition) -> int:
+        """Return the port of an edition."""
+        return self.wsgi_port if edition == "wsgi" else self.asgi_port
+
+    def workers(self, edition: Edition) -> int:
+        """Return the number of processes of an edition."""
+        return self.wsgi_workers if edition == "wsgi" else self.asgi_workers
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One effective value: its key, the value as text with secrets masked, and where it came from."""
+
+    key: str
+    value: str
+    source: str
+
+
+def load(environment: Mapping[str, str] | None = None, dotenv_path: str | None = None) -> Settings:
+    """Return the effective settings.
+
+    Args:
+        environment: Taken instead of the process environment.
+        dotenv_path: Taken instead of the nearest `.env` at or above the working directory.
+
+    Raises:
+        UsageError: If a value is unusable, a combination impossible or a key unknown; it names the key.
+    """
+    return _read(environment, dotenv_path)[0]
+
+
+def describe(environment: Mapping[str, str] | None = None, dotenv_path: str | None = None) -> list[Origin]:
+    """Return every effective value with its origin, in the order of the fields.
+
+    Raises:
+        UsageError: As `load` does.
+    """
+    settings, sources = _read(environment, dotenv_path)
+    return [
+        Origin(name.upper(), mask(name, getattr(settings, name)), sources.get(name, "default"))
+        for name in Settings.model_fields
+    ]
+
+
+def mask(name: str, value: object) -> str:
+    """Return a value as text that may be shown to anybody."""
+    if value is None:
+        return "embedded PostgreSQL" if name == "database_url" else "(unset)"
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        return make_url(secret).render_as_string(hide_password=True) if name == "database_url" else "***"
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _read(environment: Mapping[str, str] | None, dotenv_path: str | None) -> tuple[Settings, dict[str, str]]:
+    process = os.environ if environment is None else environment
+    path = find_dotenv(usecwd=True) if dotenv_path is None else dotenv_path
+    file = {key: value or "" for key, value in dotenv_values(path).items()} if path else {}
+    known = {name.upper() for name in Settings.model_fields}
+    for key in sorted(file.keys() - known):
+        raise _unknown(key, path)
+    for key in sorted(key for key in process if key.startswith(OWNED_PREFIXES) and key not in known):
+        raise _unknown(key, "the environment")
+
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, mapping in ((str(path), file), ("environment", process)):
+        for key in known & mapping.keys():
+            # An empty value means "not set", as `KEY=` in a .env file does for people who clear a line.
+            if mapping[key] == "":
+                continue
+            values[key.lower()] = mapping[key]
+            sources[key.lower()] = source
+    try:
+        return Settings.model_validate(values), sources
+    except ValidationError as error:
+        raise _refused(error, values, sources) from None
+
+
+def _unknown(key: str, where: str) -> UsageError:
+    return UsageError(
+        f"Unknown setting {key}",
+        why=f"it stands in {where}, and no setting has that name",
+        hint="See .env.example for every setting, or run: make config",
+    )
+
+
+def _refused(error: ValidationError, values: Mapping[str, Any], sources: Mapping[str, str]) -> UsageError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return UsageError(f"Impossible settings: {message}", hint="Run make config after the change")
+    name = str(first["loc"][0])
+    shown = "***" if name in SECRETS else repr(values.get(name))
+    return UsageError(
+        f"{name.upper()} is not usable: {message} (got {shown})",
+        why=f"it comes from {sources.get(name, 'the defaults')}",
+        hint="See .env.example for what it means",
+    )

@@ -1,0 +1,118 @@
+"""What both engines are made with: the URL with the edition's driver, and the options.
+
+The drivers are named here as text, for SQLAlchemy to load; nothing in the applications imports one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import URL
+from sqlalchemy.engine import make_url
+
+from .config import Edition
+from .config import Settings
+from .errors import UsageError
+from .pool import AsyncMeasuredPool
+from .pool import MeasuredPool
+
+# Per edition: the default driver first, then others that its engine can use.
+DRIVERS: dict[Edition, tuple[str, ...]] = {
+    "wsgi": ("psycopg2", "psycopg"),
+    "asgi": ("asyncpg", "psycopg"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the database is: its URL without a driver, and what keeps it there while it is used.
+
+    Attributes:
+        url: The database's URL.
+        release: Called when the process does not use the database any more.
+    """
+
+    url: str
+    release: Callable[[], None]
+
+
+def locate(settings: Settings) -> Source:
+    """Return the database to use: DATABASE_URL, or else the embedded PostgreSQL, started when it is not running.
+
+    Raises:
+        EnvironmentFailure: If the embedded PostgreSQL cannot be started.
+    """
+    if settings.database_url is not None:
+        return Source(settings.database_url.get_secret_value(), lambda: None)
+    # Imported here because a service on an external database needs none of it.
+    from . import postgres
+
+    lease = postgres.acquire(Path(settings.data_dir).resolve())
+    return Source(lease.url, lease.release)
+
+
+def engine_url(url: str, edition: Edition) -> URL:
+    """Return a database's URL with the driver of an edition.
+
+    A driver that the URL names is kept when the edition can use it.
+
+    Raises:
+        UsageError: If the URL names a driver that the edition cannot use.
+    """
+    parsed = make_url(url)
+    _, _, named = parsed.drivername.partition("+")
+    usable = DRIVERS[edition]
+    if named and named not in usable:
+        raise UsageError(
+            f"DATABASE_URL names the driver {named}, which the {edition} edition cannot use",
+            why=f"it can use {' or '.join(usable)}",
+            hint="Leave the driver out (postgresql://...): each edition then takes its own",
+        )
+    return parsed.set(drivername=f"postgresql+{named or usable[0]}")
+
+
+def engine_options(settings: Settings, edition: Edition, driver: str) -> dict[str, Any]:
+    """Return the keyword arguments of create_engine, equal in both editions but for the spelling of the driver.
+
+    Connections are in autocommit from the start: a read is then one round trip in both drivers, where a transaction
+    around it would be three. Requests that write switch their transaction on (`Database.begin`). There is no ping at
+    checkout: `shared.pool` notices a dead connection without one.
+    """
+    return {
+        "isolation_level": "AUTOCOMMIT",
+        "poolclass": MeasuredPool if edition == "wsgi" else AsyncMeasuredPool,
+        "pool_size": settings.pool_size,
+        "max_overflow": settings.pool_max_overflow,
+        "pool_timeout": settings.pool_timeout,
+        "connect_args": _connect_arguments(settings, edition, driver),
+        # Parameters never reach a log or an error text.
+        "hide_parameters": True,
+    }
+
+
+def _connect_arguments(settings: Settings, edition: Edition, driver: str) -> dict[str, Any]:
+    name = f"wsgi-vs-asgi {edition}"
+    timeout_ms = str(round(settings.statement_timeout * 1_000))
+    session = {
+        "statement_timeout": timeout_ms,
+        "lock_timeout": timeout_ms,
+        # A client that left in a transaction must not hold its locks longer than a request may take.
+        "idle_in_transaction_session_timeout": str(round(settings.request_timeout * 1_000)),
+    }
+    if driver == "asyncpg":
+        return {
+            "timeout": settings.connect_timeout,
+            # The driver's own bound lies behind the server's, for a server that does not answer at all.
+            "command_timeout": settings.request_timeout,
+            "server_settings": {"application_name": name, **session},
+        }
+    return {
+        # libpq counts whole seconds.
+        "connect_timeout": max(1, round(settings.connect_timeout)),
+        "application_name": name,
+        "options": " ".join(f"-c {key}={value}" for key, value in session.items()),
+        # For a server that does not answer at all, over TCP: unacknowledged data ends the connection.
+        "tcp_user_timeout": round(settings.request_timeout * 1_000),
+        "keepalives_idle": max(1, round(settings.request_timeout)),
+    }

@@ -1,0 +1,148 @@
+"""Reasons not to trust a result, as values: each says why it matters and what to do next. Pure functions."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+
+from shared.lab.result import CellSummary
+from shared.lab.result import Comparison
+from shared.lab.result import Doubt
+from shared.lab.result import RatioSummary
+from shared.lab.statistics import kendall_tau
+from shared.lab.statistics import percentile
+
+__all__ = ["Doubt", "find_doubts", "of_cell", "of_drift", "of_foreign_load", "of_ratio"]
+
+CLIENT_SHARE_LIMIT = 0.9
+FEW_SAMPLES = 1_000  # ten samples beyond p99
+DRIFT_TAU = 0.6  # with ten rounds, P < 0.02 without a trend (Kendall 1938, table of tau)
+DRIFT_CHANGE = 0.1
+FOREIGN_CORES = 0.15
+WIDE_INTERVAL = 1.25  # high over low: about 12 % on either side
+RECONNECT_SHARE = 0.01
+
+
+def find_doubts(comparison: Comparison) -> tuple[Doubt, ...]:
+    """Return every doubt about a comparison, those about all of it first."""
+    found = list(_of_sharing(comparison))
+    for cell in comparison.cells:
+        found += of_cell(cell)
+        found += of_drift(cell)
+    for ratio in comparison.ratios:
+        found += of_ratio(ratio)
+    for scenario, cores in comparison.foreign_core_share.items():
+        found += of_foreign_load(scenario, cores)
+    return tuple(found)
+
+
+def of_cell(cell: CellSummary) -> list[Doubt]:
+    """Return the doubts that one cell's own counts raise."""
+    attempts = cell.responses + cell.error_count
+    raised: list[tuple[bool, str, float, Callable[[float], str]]] = [
+        (
+            cell.client_cpu_share > CLIENT_SHARE_LIMIT,
+            "client_bottleneck",
+            cell.client_cpu_share,
+            lambda v: (
+                f"the load client used {v:.0%} of its core, so this may be its limit and not the server's; "
+                "compare CPU per request instead"
+            ),
+        ),
+        (
+            cell.error_count > 0,
+            "errors",
+            cell.error_count,
+            lambda v: (
+                f"{v:.0f} of {attempts} requests got no response ({_counts(cell.errors)}); "
+                "they are missing from the response times; read the server's log"
+            ),
+        ),
+        (
+            cell.rejected_count > 0,
+            "non_2xx",
+            cell.rejected_count,
+            lambda v: (
+                f"{v:.0f} of {attempts} responses were not 2xx ({_counts(cell.statuses)}); "
+                "they do not count as throughput; fix their cause before reading on"
+            ),
+        ),
+        (
+            cell.samples < FEW_SAMPLES,
+            "few_samples",
+            cell.samples,
+            lambda v: f"only {v:.0f} samples, so p99 rests on fewer than ten of them; lengthen the slices",
+        ),
+        (
+            cell.reconnects > RECONNECT_SHARE * max(attempts, 1),
+            "reconnects",
+            cell.reconnects,
+            lambda v: f"{v:.0f} reconnects in {attempts} requests, whose cost is in the figures; check keep-alive",
+        ),
+        (
+            not cell.steady,
+            "not_steady",
+            cell.warm_up_slices,
+            lambda v: f"still changing after {v:.0f} warm-up slices; allow more of them, or quieten the machine",
+        ),
+    ]
+    return [
+        Doubt(code, tell(value), value, cell.scenario, cell.subject) for is_so, code, value, tell in raised if is_so
+    ]
+
+
+def of_drift(cell: CellSummary) -> list[Doubt]:
+    """Return a doubt if throughput rose or fell over the rounds instead of scattering."""
+    rps = [values.achieved_rps for values in cell.rounds]
+    third = len(rps) // 3
+    if third < 2:
+        return []
+    first, last = percentile(rps[:third], 0.5), percentile(rps[-third:], 0.5)
+    change = last / first - 1 if first else 0.0
+    if abs(kendall_tau(rps)) < DRIFT_TAU or abs(change) < DRIFT_CHANGE:
+        return []
+    message = (
+        f"throughput drifted by {change:+.0%} from the first rounds to the last, so there is no one value to report; "
+        "look for growing data, heat or a leak, and run longer"
+    )
+    return [Doubt("drift", message, change, cell.scenario, cell.subject)]
+
+
+def of_ratio(summary: RatioSummary) -> list[Doubt]:
+    """Return a doubt if throughput cannot be compared, or only roughly."""
+    if summary.measure != "rps":
+        return []
+    ratio = summary.ratio
+    if ratio is None:
+        message = "a round has no successful response on one side, so there is no ratio; see its errors"
+        return [Doubt("no_ratio", message, 0.0, summary.scenario, summary.numerator)]
+    width = ratio.high / ratio.low
+    if width <= WIDE_INTERVAL:
+        return []
+    message = f"the interval of the ratio spans a factor of {width:.2f}; run more rounds on a quieter machine"
+    return [Doubt("wide_interval", message, width, summary.scenario, summary.numerator)]
+
+
+def of_foreign_load(scenario: str, cores: float) -> list[Doubt]:
+    """Return a doubt if other programs kept processors busy meanwhile.
+
+    Args:
+        scenario: Name of the scenario.
+        cores: CPU seconds per second used by others, time stolen by the hypervisor included.
+    """
+    if cores <= FOREIGN_CORES:
+        return []
+    message = f"other programs used {cores:.2f} cores meanwhile and slowed what they met; stop them and run again"
+    return [Doubt("foreign_load", message, cores, scenario)]
+
+
+def _of_sharing(comparison: Comparison) -> Iterable[Doubt]:
+    if comparison.manifest.core_roles.get("apart") != "yes":
+        cores = comparison.manifest.cores
+        message = (
+            "server and load client share processors and take time from each other; use a machine with two or more"
+        )
+        yield Doubt("shared_core", message, cores)
+
+
+def _counts(counted: Mapping[str, int] | Mapping[int, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counted.items())

@@ -1,0 +1,91 @@
+"""Counters in Prometheus' format, right with any number of workers.
+
+With several processes prometheus-client keeps the values in files below PROMETHEUS_MULTIPROC_DIR, and whichever worker
+is asked adds them up. The servers in this project set the directory; who starts a server otherwise with several
+workers sets it, as for every service that uses prometheus-client.
+"""
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter
+from prometheus_client import Gauge
+from prometheus_client import Histogram
+from prometheus_client import generate_latest
+from prometheus_client import multiprocess
+
+DIRECTORY_KEY = "PROMETHEUS_MULTIPROC_DIR"
+# Seconds, from a fraction of the fastest answer to beyond the request timeout.
+DURATION_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+OTHER = "(other)"
+
+
+class Instruments:
+    """The metrics of one process; created when the service starts, because files may be created with them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "http_requests_total",
+            "Requests answered, by endpoint and status.",
+            ["endpoint", "status"],
+            registry=self.registry,
+        )
+        self.durations = Histogram(
+            "http_request_duration_seconds",
+            "From the call of the application to the end of its answer.",
+            ["endpoint"],
+            buckets=DURATION_BOUNDS_S,
+            registry=self.registry,
+        )
+        self.pool_checked_out = Gauge(
+            "pool_checked_out_connections",
+            "Connections in use.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.pool_connects = Counter("pool_connects_total", "Connections opened.", registry=self.registry)
+        self.pool_timeouts = Counter(
+            "pool_timeouts_total", "Waits for a connection that ended without one.", registry=self.registry
+        )
+        self.pool_wait_seconds = Counter(
+            "pool_wait_seconds_total", "Seconds waited for connections.", registry=self.registry
+        )
+
+    def meter(self, name: str) -> Callable[[int, float], None]:
+        """Return a function that books one answer of an endpoint: (status, duration in seconds)."""
+        observe = self.durations.labels(name).observe
+        count: dict[int, Callable[[], None]] = {}
+
+        def book(status: int, duration_s: float) -> None:
+            increase = count.get(status)
+            if increase is None:
+                increase = count[status] = self.requests.labels(name, str(status)).inc
+            increase()
+            observe(duration_s)
+
+        return book
+
+
+@lru_cache(maxsize=1)
+def instruments() -> Instruments:
+    """Return this process's instruments."""
+    return Instruments()
+
+
+def exposition() -> str:
+    """Return the metrics of all workers as Prometheus text."""
+    if DIRECTORY_KEY not in os.environ:
+        return generate_latest(instruments().registry).decode()
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    return generate_latest(registry).decode()
+
+
+def forget(pid: int) -> None:
+    """Drop the live values of a worker that has ended; what it counted stays."""
+    if DIRECTORY_KEY in os.environ and Path(os.environ[DIRECTORY_KEY]).is_dir():
+        multiprocess.mark_process_dead(pid)

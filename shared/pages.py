@@ -1,0 +1,42 @@
+"""The two HTML pages: the fortunes table, and the documentation."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment
+from jinja2 import PackageLoader
+from jinja2 import Template
+
+if TYPE_CHECKING:
+    from .schemas import Fortune
+
+# Everything the page runs is in the page itself; nothing may be loaded from, or sent to, anywhere else.
+DOCS_HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
+
+
+@lru_cache(maxsize=1)
+def _fortunes_template() -> Template:
+    return Environment(loader=PackageLoader("shared"), autoescape=True, auto_reload=False).get_template("fortunes.html")
+
+
+def fortunes(rows: "Iterable[Fortune]") -> bytes:
+    """Render the fortunes table; every message is escaped."""
+    return _fortunes_template().render(fortunes=rows).encode()
+
+
+@lru_cache(maxsize=1)
+def documentation() -> str:
+    """Return the Swagger UI page, with its script and style inside, reading the document from `openapi.json`."""
+    # Imported here: it reads three megabytes of script, which a service that nobody asks for its docs can spare.
+    from offapi import OpenAPITemplate
+
+    return OpenAPITemplate.SWAGGER.value.format(spec_url="openapi.json")

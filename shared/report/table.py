@@ -1,0 +1,206 @@
+"""Comparisons as tables: rich on a terminal, plain aligned lines elsewhere; doubts stand by what they touch."""
+
+import textwrap
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shared.lab.result import CellSummary
+from shared.lab.result import Comparison
+from shared.lab.result import Doubt
+from shared.lab.result import Measure
+from shared.lab.statistics import Ratio
+from shared.report import format
+
+NO_DIFFERENCE = "no difference shown"
+PLAIN_WIDTH = 100
+GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of figures, and the doubts that touch them."""
+
+    cells: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table before it is drawn.
+
+    Attributes:
+        title: What it answers.
+        heads: Column heads; the first two columns are text, all others numbers.
+        rows: Its lines.
+        doubts: Doubts that touch all of it.
+        notes: Lines below it.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[Row, ...]
+    doubts: tuple[Doubt, ...]
+    notes: tuple[str, ...]
+
+
+def print_comparison(comparison: Comparison, stream: TextIO) -> None:
+    """Print the table of `make compare`."""
+    draw(comparison_sheet(comparison), stream)
+
+
+def print_bench(comparisons: Sequence[Comparison], stream: TextIO) -> None:
+    """Print the tables of `make bench-services`, one per interface."""
+    for comparison in comparisons:
+        draw(bench_sheet(comparison), stream)
+
+
+def comparison_sheet(comparison: Comparison) -> Sheet:
+    """Return the table of `make compare`: two editions, and the ratio of their throughput."""
+    above = next(name for name in comparison.subjects if name != comparison.baseline)
+    ratio_head = f"{above}_over_{comparison.baseline}"
+    rows = [
+        Row(
+            (
+                cell.scenario if is_first else "",
+                cell.subject,
+                format.rate(cell.achieved_rps),
+                format.milliseconds(cell.percentiles_s.get("p50")),
+                format.milliseconds(cell.percentiles_s.get("p99")),
+                format.count(cell.error_count + cell.rejected_count),
+                format.cpu_s_per_thousand(cell.server_cpu_s_per_request),
+                _ratio(comparison, cell, "rps"),
+            ),
+            doubts,
+        )
+        for cell, is_first, doubts in _lines(comparison)
+    ]
+    heads = ("scenario", "edition", "rps", "p50 ms", "p99 ms", "errors", "CPU s/1k", f"{ratio_head} rps")
+    notes = (
+        _how(comparison),
+        "errors: no response, or a status other than 2xx; neither counts as throughput. CPU s/1k: CPU seconds of the "
+        "server per 1,000 requests. Interval: 95 %, from rounds.",
+    )
+    return Sheet("Closed-loop load on both editions", heads, tuple(rows), _about_all(comparison), notes)
+
+
+def bench_sheet(comparison: Comparison) -> Sheet:
+    """Return the table of `make bench-services`: CPU per request as a multiple of the raw driver's."""
+    rows = [
+        Row(
+            (
+                cell.scenario if is_first else "",
+                cell.subject,
+                format.microseconds(cell.server_cpu_s_per_request),
+                format.rate(cell.achieved_rps),
+                format.count(cell.error_count + cell.rejected_count),
+                _ratio(comparison, cell, "cpu", shows_equal=True),
+                _ratio(comparison, cell, "rps", shows_equal=True),
+            ),
+            doubts,
+        )
+        for cell, is_first, doubts in _lines(comparison)
+    ]
+    heads = ("scenario", "service", "CPU us", "rps", "errors", "CPU over raw", "rps over raw")
+    notes = (
+        _how(comparison),
+        f"CPU us: CPU microseconds of the server per request. Baseline: {comparison.baseline}; the same code again "
+        "shows what this machine can resolve. Interval: 95 %, from rounds.",
+    )
+    title = f"CPU per request over the limit, {comparison.baseline}"
+    return Sheet(title, heads, tuple(rows), _about_all(comparison), notes)
+
+
+def draw(sheet: Sheet, stream: TextIO) -> None:
+    """Print a table: with rich on a terminal, as plain aligned lines elsewhere."""
+    if stream.isatty():
+        _draw_rich(sheet, Console(file=stream))
+    else:
+        stream.write("\n".join(plain_lines(sheet)) + "\n\n")
+
+
+def plain_lines(sheet: Sheet, width: int = PLAIN_WIDTH) -> list[str]:
+    """Return a table as aligned lines; only notes and doubts are wrapped."""
+    grid = [sheet.heads, *(row.cells for row in sheet.rows)]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    lines = [sheet.title, "", _align(sheet.heads, widths), GAP.join("-" * wide for wide in widths)]
+    for row in sheet.rows:
+        lines.append(_align(row.cells, widths))
+        for doubt in row.doubts:
+            lines += _wrap(f"! {doubt.code}: {doubt.message}", width, indent="    ")
+    lines.append("")
+    for doubt in sheet.doubts:
+        lines += _wrap(f"! {doubt.code}: {doubt.message}", width, indent="")
+    for note in sheet.notes:
+        lines += _wrap(note, width, indent="")
+    return lines
+
+
+def _align(cells: Sequence[str], widths: Sequence[int]) -> str:
+    texts = [
+        text.ljust(wide) if place < 2 else text.rjust(wide)
+        for place, (text, wide) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return GAP.join(texts).rstrip()
+
+
+def _wrap(text: str, width: int, *, indent: str) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent + "  ")
+
+
+def _draw_rich(sheet: Sheet, console: Console) -> None:
+    table = Table(title=sheet.title, title_justify="left", pad_edge=False)
+    for place, head in enumerate(sheet.heads):
+        table.add_column(head, justify="left" if place < 2 else "right", no_wrap=place > 0, overflow="fold")
+    for row in sheet.rows:
+        table.add_row(*(Text(text) for text in row.cells), end_section=False)
+    console.print(table)
+    # A doubt inside a cell would widen its column beyond the terminal; it names its number instead.
+    for doubt in (*sheet.doubts, *(doubt for row in sheet.rows for doubt in row.doubts)):
+        where = " ".join(part for part in (doubt.scenario, doubt.subject) if part)
+        console.print(Text(f"! {where + ', ' if where else ''}{doubt.code}: {doubt.message}", style="yellow"))
+    for note in sheet.notes:
+        console.print(Text(note, style="dim"))
+
+
+def _lines(comparison: Comparison) -> Iterable[tuple[CellSummary, bool, tuple[Doubt, ...]]]:
+    """Yield each cell in table order, whether it opens its scenario, and the doubts to print below it."""
+    for scenario in comparison.scenarios:
+        cells = [cell for name in comparison.subjects if (cell := comparison.cell(scenario.name, name))]
+        for cell in cells:
+            # What touches the scenario as a whole stands below its last line.
+            subjects = {cell.subject, None} if cell is cells[-1] else {cell.subject}
+            found = [d for d in comparison.doubts if d.scenario == scenario.name and d.subject in subjects]
+            yield cell, cell is cells[0], tuple(found)
+
+
+def _about_all(comparison: Comparison) -> tuple[Doubt, ...]:
+    return tuple(doubt for doubt in comparison.doubts if doubt.scenario is None)
+
+
+def _ratio(comparison: Comparison, cell: CellSummary, measure: Measure, *, shows_equal: bool = False) -> str:
+    """Return the ratio to the baseline as text; nothing for the baseline itself."""
+    if cell.subject == comparison.baseline:
+        return ""
+    ratio = comparison.ratio(cell.scenario, cell.subject, measure)
+    if ratio is None:
+        return "no ratio"
+    return NO_DIFFERENCE if not (ratio.difference_shown or shows_equal) else _interval(ratio)
+
+
+def _interval(ratio: Ratio) -> str:
+    return format.ratio(ratio.value, ratio.low, ratio.high)
+
+
+def _how(comparison: Comparison) -> str:
+    timing, manifest = comparison.timing, comparison.manifest
+    return (
+        f"{timing.rounds} interleaved rounds of {timing.window_s:g} s, {timing.concurrency} connections, "
+        f"{comparison.model} model, seed {manifest.seed}; {manifest.cpu_model}, {manifest.cores} cores, "
+        f"{manifest.python}, {manifest.time_utc}."
+    )

@@ -1,0 +1,99 @@
+"""What both servers need around the serving: a free port, the database, a directory for metrics, and one line to say."""
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+from sqlalchemy.engine import make_url
+
+from .config import Edition
+from .config import Settings
+from .config import load
+from .engine import engine_url
+from .engine import locate
+from .errors import CommandError
+from .errors import EnvironmentFailure
+from .metrics import DIRECTORY_KEY
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+# Pending connections the kernel keeps for a listener; gunicorn's and uvicorn's common default.
+BACKLOG = 2_048
+
+
+def main(edition: Edition, serve: Callable[[Settings], int]) -> int:
+    """Run an edition's server; print an expected failure as one line and return its exit code."""
+    try:
+        settings = load()
+        with prepared(settings, edition):
+            return serve(settings)
+    except CommandError as error:
+        print(f"{edition}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+@contextmanager
+def prepared(settings: Settings, edition: Edition) -> Iterator[None]:
+    """Hold what a server needs for as long as it runs.
+
+    Raises:
+        EnvironmentFailure: If the port is taken or the embedded PostgreSQL cannot be started.
+        UsageError: If the database's URL does not suit the edition.
+    """
+    _check_port(settings.host, settings.port(edition), edition)
+    source = locate(settings)
+    try:
+        engine_url(source.url, edition)
+        with tempfile.TemporaryDirectory(prefix=f"{edition}-metrics-") as directory:
+            if settings.workers(edition) > 1:
+                os.environ.setdefault(DIRECTORY_KEY, directory)
+            _announce(settings, edition, source.url)
+            yield
+    finally:
+        source.release()
+
+
+def _announce(settings: Settings, edition: Edition, url: str) -> None:
+    threads = f" of {settings.wsgi_threads} threads" if edition == "wsgi" else " of one event loop"
+    where = "embedded PostgreSQL" if settings.database_url is None else make_url(url).render_as_string()
+    workers = settings.workers(edition)
+    print(
+        f"{edition}: http://{settings.host}:{settings.port(edition)} "
+        f"({workers} process{'' if workers == 1 else 'es'}{threads}, "
+        f"pool of {settings.pool_size}+{settings.pool_max_overflow} each, {where}). Ctrl-C stops it.",
+        flush=True,
+    )
+    if settings.host not in LOOPBACK:
+        print(f"{edition}: HOST={settings.host} is reachable from other machines; this is a teaching tool.", flush=True)
+
+
+def _check_port(host: str, port: int, edition: Edition) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise EnvironmentFailure(
+                f"Cannot listen on {host}:{port}",
+                why=f"{error.strerror}{_holder(port)}",
+                hint=f"Stop what runs there, or choose another port: {edition.upper()}_PORT={port + 10} "
+                f"make run-{edition}",
+            ) from None
+
+
+def _holder(port: int) -> str:
+    """Return who listens on a port, as far as this user may know."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f": {psutil.Process(connection.pid).name()} (pid {connection.pid}) has it"
+    except psutil.Error:
+        pass
+    return ""

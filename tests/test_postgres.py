@@ -1,0 +1,440 @@
+"""The embedded server, with real processes: shared, counted by the kernel, brought back, and never left behind."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+from typing import Any
+
+import asyncpg
+import psutil
+import psycopg2
+import pytest
+
+from shared import postgres
+from shared.errors import EnvironmentFailure
+from shared.errors import UsageError
+
+ROOT = Path(__file__).parents[1]
+BOUND_S = 20.0
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+# A user in a process of its own: says its URL, waits for a line or a signal, releases.
+USER = """
+import sys
+from pathlib import Path
+from shared import postgres
+with postgres.acquire(Path(sys.argv[1])) as lease:
+    print(lease.url, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def processes(data_dir: Path) -> list[psutil.Process]:
+    """Return the keeper and the postmaster of a data directory; zombies are gone already."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            arguments = process.cmdline()
+            is_server = str(data_dir / "postgres" / "data") in arguments
+            if is_server or (arguments[-2:] == ["keep", str(data_dir)]):
+                found.append(process)
+    return found
+
+
+def keeper(data_dir: Path) -> psutil.Process:
+    (found,) = [process for process in processes(data_dir) if "keep" in process.cmdline()]
+    return found
+
+
+def postmaster(data_dir: Path) -> psutil.Process:
+    (found,) = [process for process in processes(data_dir) if "keep" not in process.cmdline()]
+    return found
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not condition():
+        assert time.monotonic() < deadline, "not within the bound"
+        time.sleep(0.02)
+
+
+def query(url: str, statement: str) -> Any:
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchone() if cursor.description else None
+    finally:
+        connection.close()
+
+
+class User:
+    """A process that holds a lease."""
+
+    def __init__(self, data_dir: Path, **options: Any) -> None:
+        options.setdefault("executable", sys.executable)
+        self.process = subprocess.Popen(
+            [options.pop("executable"), "-c", USER, str(data_dir)],
+            **{"cwd": ROOT, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, **options},
+        )
+
+    def url(self) -> str:
+        line = self._stream(self.process.stdout).readline().strip()
+        assert line, "the process ended without a lease"
+        return line
+
+    def end(self) -> int:
+        with suppress(BrokenPipeError):
+            self._stream(self.process.stdin).write("\n")
+            self._stream(self.process.stdin).flush()
+        return self.process.wait(BOUND_S)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(BOUND_S)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        for stream in (self.process.stdin, self.process.stdout):
+            with suppress(BrokenPipeError):
+                self._stream(stream).close()
+
+    @staticmethod
+    def _stream(stream: IO[str] | None) -> IO[str]:
+        assert stream is not None
+        return stream
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    """A fresh directory, after which nothing may run: its users gone, the server stops by itself."""
+    path = tmp_path / "data"
+    yield path
+    wait_until(lambda: not processes(path))
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture
+def public_dir() -> Iterator[Path]:
+    """The same where every user may enter; pytest's own directories are private."""
+    path = Path(tempfile.mkdtemp(prefix="wsgi-vs-asgi-test-"))
+    path.chmod(0o755)
+    yield path
+    wait_until(lambda: not processes(path))
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def start_user(data_dir: Path) -> Iterator[Callable[..., User]]:
+    with ExitStack() as stack:
+
+        def start(path: Path = data_dir, **options: Any) -> User:
+            user = User(path, **options)
+            stack.callback(user.close)
+            return user
+
+        yield start
+
+
+def test_users_share_one_server_and_the_last_stops_it(data_dir: Path, start_user: Callable[..., User]) -> None:
+    assert postgres.running_url(data_dir) is None
+    lease = postgres.acquire(data_dir)
+    other = start_user()
+    assert other.url() == lease.url == postgres.running_url(data_dir)
+    assert len(processes(data_dir)) == 2
+    lease.release()
+    lease.release()
+    assert query(lease.url, "SELECT 1") == (1,)
+    assert other.end() == 0
+    assert processes(data_dir) == []
+    assert postgres.running_url(data_dir) is None
+
+
+def test_server_is_set_up_as_promised(data_dir: Path) -> None:
+    with postgres.acquire(data_dir) as lease:
+        assert query(lease.url, "SELECT count(*) > 0 FROM pg_stat_statements") == (True,)
+        assert query(lease.url, "SHOW fsync") == ("on",)
+        assert query(lease.url, "SHOW max_connections") == ("200",)
+        assert query(lease.url, "SHOW timezone") == ("UTC",)
+        assert query(lease.url, "SELECT datlocale FROM pg_database WHERE datname = current_database()") == ("C.UTF-8",)
+        server = postmaster(data_dir)
+        sockets = [entry for process in [server, *server.children()] for entry in process.net_connections("inet")]
+        assert sockets == []
+        directory = Path(query(lease.url, "SHOW unix_socket_directories")[0])
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert (directory / ".s.PGSQL.5432").stat().st_mode & 0o777 == 0o700
+        assert os.getsid(server.pid) != os.getsid(0)
+        assert os.getsid(keeper(data_dir).pid) != os.getsid(0)
+
+
+def test_both_drivers_take_the_url(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPORT", "1")
+
+    async def ask(url: str) -> object:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval("SELECT current_database()")
+        finally:
+            await connection.close()
+
+    with postgres.acquire(data_dir) as lease:
+        assert asyncio.run(ask(lease.url)) == "wsgi_vs_asgi"
+        assert query(lease.url, "SELECT current_database()") == ("wsgi_vs_asgi",)
+
+
+def test_killed_users_are_not_counted(data_dir: Path, start_user: Callable[..., User]) -> None:
+    first, second = start_user(), start_user()
+    url = first.url()
+    assert second.url() == url
+    first.kill()
+    assert query(url, "SELECT 1") == (1,)
+    second.kill()
+    wait_until(lambda: not processes(data_dir))
+
+
+def test_killed_keeper_is_replaced_by_the_next_user(data_dir: Path) -> None:
+    with postgres.acquire(data_dir):
+        killed, server = keeper(data_dir), postmaster(data_dir)
+        killed.kill()
+        wait_until(lambda: len(processes(data_dir)) == 1)
+        with postgres.acquire(data_dir):
+            assert keeper(data_dir) != killed
+            assert postmaster(data_dir) == server
+
+
+def test_last_user_stops_the_server_without_a_keeper(data_dir: Path) -> None:
+    with postgres.acquire(data_dir):
+        keeper(data_dir).kill()
+        wait_until(lambda: len(processes(data_dir)) == 1)
+    assert processes(data_dir) == []
+
+
+def test_killed_server_comes_back_with_its_data(data_dir: Path) -> None:
+    with postgres.acquire(data_dir) as lease:
+        query(lease.url, "CREATE TABLE kept AS SELECT 42 AS value")
+        idle = psycopg2.connect(lease.url)
+        killed = postmaster(data_dir)
+        killed.kill()
+        with postgres.acquire(data_dir) as again:
+            assert postmaster(data_dir) != killed
+            assert query(again.url, "SELECT value FROM kept") == (42,)
+        idle.close()
+        assert query(lease.url, "SELECT value FROM kept") == (42,)
+
+
+def test_leftovers_of_a_dead_server_are_not_believed(data_dir: Path) -> None:
+    """A pid file that names a live foreign process, as after a reboot, with a socket nobody listens on."""
+    with postgres.acquire(data_dir) as lease:
+        file = data_dir / "postgres" / "data" / "postmaster.pid"
+        lines = file.read_text().splitlines()
+        owner = file.stat()
+        socket_file = Path(lines[4]) / ".s.PGSQL.5432"
+        expected = lease.url
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        lines[0] = str(bystander.pid)
+        file.write_text("\n".join(lines) + "\n")
+        lock_file = Path(f"{socket_file}.lock")
+        shutil.copy(file, lock_file)
+        with socket.socket(socket.AF_UNIX) as nobody_listens:
+            nobody_listens.bind(str(socket_file))
+        for path in (file, lock_file, socket_file):
+            os.chown(path, owner.st_uid, owner.st_gid)
+            path.chmod(0o600)
+        assert postgres.running_url(data_dir) is None
+        with postgres.acquire(data_dir) as lease:
+            assert lease.url == expected
+            assert query(lease.url, "SELECT 1") == (1,)
+        assert bystander.poll() is None
+        bystander.communicate(b"\n")
+
+
+@pytest.mark.slow
+def test_interrupted_first_start_leaves_nothing_broken(data_dir: Path, start_user: Callable[..., User]) -> None:
+    user = start_user()
+    wait_until(lambda: (data_dir / "postgres" / "data.new" / "PG_VERSION").exists())
+    user.kill()
+    with postgres.acquire(data_dir) as lease:
+        assert query(lease.url, "SELECT 1") == (1,)
+
+
+def test_long_path_puts_the_socket_elsewhere(data_dir: Path) -> None:
+    path = data_dir / ("long-" * 22) / "and with, odd characters"
+    with postgres.acquire(path) as lease:
+        directory = Path(query(lease.url, "SHOW unix_socket_directories")[0])
+        assert data_dir not in directory.parents
+        assert directory.stat().st_mode & 0o777 == 0o700
+    postgres.destroy(path)
+    assert not directory.exists()
+
+
+@pytest.mark.slow
+def test_first_starts_at_once_share_one_server(data_dir: Path, start_user: Callable[..., User]) -> None:
+    users = [start_user() for _ in range(6)]
+    assert len({user.url() for user in users}) == 1
+    assert len(processes(data_dir)) == 2
+    assert [user.end() for user in users] == [0] * 6
+    assert processes(data_dir) == []
+
+
+@pytest.mark.slow
+def test_users_that_come_and_go_always_get_a_server(data_dir: Path, start_user: Callable[..., User]) -> None:
+    """New users meet stopping servers, in half of the turns because the last ones were killed."""
+    postgres.acquire(data_dir).release()
+    for turn in range(8):
+        users = [start_user() for _ in range(2)]
+        for user in users:
+            assert query(user.url(), "SELECT 1") == (1,)
+        for user in users:
+            if turn % 2:
+                user.kill()
+            else:
+                assert user.end() == 0
+
+
+def test_broken_configuration_is_reported_with_the_log(data_dir: Path) -> None:
+    postgres.acquire(data_dir).release()
+    with (data_dir / "postgres" / "data" / "postgresql.conf").open("a") as settings:
+        settings.write("no_such_setting = 1\n")
+    with pytest.raises(EnvironmentFailure, match="did not start") as caught:
+        postgres.acquire(data_dir)
+    assert 'unrecognized configuration parameter "no_such_setting"' in caught.value.why
+    assert str(data_dir / "postgres" / "server.log") in caught.value.why
+    assert processes(data_dir) == []
+
+
+def test_data_of_another_version_are_refused(data_dir: Path) -> None:
+    postgres.acquire(data_dir).release()
+    (data_dir / "postgres" / "data" / "PG_VERSION").write_text("17\n")
+    with pytest.raises(EnvironmentFailure, match="PostgreSQL 17 wrote them"):
+        postgres.acquire(data_dir)
+
+
+def test_destroy_refuses_while_in_use_and_removes_everything(data_dir: Path) -> None:
+    with postgres.acquire(data_dir), pytest.raises(UsageError, match="in use"):
+        postgres.destroy(data_dir)
+    postgres.destroy(data_dir)
+    assert list(data_dir.iterdir()) == []
+    postgres.destroy(data_dir)
+
+
+@pytest.mark.slow
+def test_removed_files_do_not_mislead_the_old_keeper(data_dir: Path, start_user: Callable[..., User]) -> None:
+    """Somebody removes the directory by hand: the keeper of the old server must not stop the new one."""
+    old = start_user()
+    old.url()
+    server = postmaster(data_dir)
+    shutil.rmtree(data_dir)
+    server.send_signal(signal.SIGQUIT)
+    wait_until(lambda: len(processes(data_dir)) == 1)
+    with postgres.acquire(data_dir) as lease:
+        old.kill()
+        wait_until(lambda: len(processes(data_dir)) == 2)
+        assert query(lease.url, "SELECT 1") == (1,)
+
+
+def test_forked_child_does_not_drop_its_parents_lease(data_dir: Path) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from shared import postgres
+lease = postgres.acquire(Path(sys.argv[1]))
+if os.fork() == 0:
+    lease.release()
+    os._exit(0)
+os.wait()
+print(postgres.running_url(Path(sys.argv[1])) == lease.url)
+if os.fork() == 0:
+    sys.stdin.readline()
+    os._exit(0)
+lease.release()
+print(postgres.running_url(Path(sys.argv[1])) == lease.url)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(data_dir)], cwd=ROOT, input="\n", capture_output=True, text=True, check=True
+    )
+    # The server runs on both times: the parent uses it, and then the second child, which only inherited the lease.
+    assert done.stdout.split() == ["True", "True"]
+
+
+@NEEDS_ROOT
+def test_root_runs_the_server_as_nobody_below_a_private_directory(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o700)
+    with postgres.acquire(data_dir) as lease:
+        assert query(lease.url, "SELECT 1") == (1,)
+        assert postmaster(data_dir).username() == "nobody"
+    assert data_dir.stat().st_mode & 0o777 == 0o700
+
+
+@NEEDS_ROOT
+def test_root_runs_the_server_as_nobody_below_a_public_directory(public_dir: Path) -> None:
+    with postgres.acquire(public_dir) as lease:
+        assert query(lease.url, "SELECT 1") == (1,)
+        assert postmaster(public_dir).username() == "nobody"
+    assert processes(public_dir) == []
+
+
+@pytest.mark.slow
+@NEEDS_ROOT
+def test_ordinary_user_starts_a_server_but_not_roots(public_dir: Path, start_user: Callable[..., User]) -> None:
+    path, account = public_dir, pwd.getpwnam("daemon")
+    os.chown(path, account.pw_uid, account.pw_gid)
+    packages = Path(psycopg2.__file__).parents[1]
+    options: dict[str, Any] = {
+        "user": account.pw_uid,
+        "group": account.pw_gid,
+        "extra_groups": [],
+        "executable": python_for(account.pw_uid),
+        "env": {"PATH": os.defpath, "PYTHONPATH": f"{ROOT}:{packages}"},
+        "cwd": "/",
+    }
+    user = start_user(path, **options)
+    url = user.url()
+    assert postmaster(path).uids().real == account.pw_uid
+    with postgres.acquire(path) as roots:
+        assert roots.url == url
+    assert user.end() == 0
+    assert processes(path) == []
+    # Root's restart runs as the owner of the files, who can use them afterwards.
+    with postgres.acquire(path):
+        assert postmaster(path).uids().real == account.pw_uid
+    again = start_user(path, **options)
+    assert again.url() == url
+    assert again.end() == 0
+    postgres.destroy(path)
+    os.chown(path, 0, 0)
+    postgres.acquire(path).release()
+    refused = start_user(path, **options, stderr=subprocess.PIPE)
+    _, said = refused.process.communicate(timeout=BOUND_S)
+    assert "EnvironmentFailure: the embedded PostgreSQL belongs to another user" in said
+    assert "is owned by root (uid 0)" in said
+
+
+def python_for(uid: int) -> str:
+    """Return an interpreter that the user may run; the one of the virtual environment may lie in a private home."""
+    for path in (
+        sys.executable,
+        "/usr/bin/python3.11",
+        "/usr/bin/python3.12",
+        "/usr/bin/python3.13",
+        "/usr/bin/python3",
+    ):
+        with suppress(OSError):
+            check = "import sys; sys.exit(sys.version_info < (3, 11))"
+            if subprocess.run([path, "-c", check], user=uid, cwd="/", capture_output=True).returncode == 0:
+                return path
+    pytest.skip("no Python that another user may run")

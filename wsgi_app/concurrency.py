@@ -1,0 +1,59 @@
+"""What waiting means in this edition: threads."""
+
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session as Session
+
+from shared.config import Edition
+
+T = TypeVar("T")
+
+EDITION: Edition = "wsgi"
+
+Lock = threading.Lock
+Chunks = Iterator[bytes]
+
+
+def pause(seconds: float) -> None:
+    """Wait without using the processor; everything else goes on."""
+    time.sleep(seconds)
+
+
+def within(seconds: float, function: Callable[[], T]) -> T:
+    """Return a function's result if it comes in time; a thread cannot be cancelled, so a late one is left to itself.
+
+    Raises:
+        TimeoutError: If there is no result within `seconds`.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="within", daemon=True).start()
+    return future.result(timeout=seconds)
+
+
+def finish(function: Callable[[], T]) -> T:
+    """Run a function to its end; nothing can cancel a thread."""
+    return function()
+
+
+def run_sync(connection: Connection, function: Callable[[Connection], T]) -> T:
+    """Run a function of a connection."""
+    return function(connection)
+
+
+def each(items: Iterable[T]) -> Iterator[T]:
+    """Iterate over what is there already."""
+    return iter(items)

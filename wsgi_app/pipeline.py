@@ -1,0 +1,117 @@
+"""SEAM: where gunicorn reads and writes a client's bytes.
+
+A threaded worker with what gunicorn leaves open: waits for a client are bounded, what its parser refuses is answered in
+the contract's form, and a stop loses no connection that the kernel has accepted already.
+"""
+
+import errno
+import socket
+from typing import Any
+
+from gunicorn.http import errors as parser
+from gunicorn.workers.gthread import ThreadWorker
+
+from shared import answers
+from shared.config import load
+from shared.errors import HeadersTooLarge
+from shared.errors import InternalError
+from shared.errors import MalformedRequest
+from shared.errors import RequestError
+from shared.errors import UnmetExpectation
+from shared.errors import UriTooLong
+
+
+class BoundedSocket(socket.socket):
+    """A client's socket that waits a bounded time where gunicorn would wait for ever."""
+
+    timeout_s = 10.0
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Block with a time-out, or not at all."""
+        self.settimeout(self.timeout_s if flag else 0)
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive bytes.
+
+        Raises:
+            TimeoutError: If the client sends nothing in time; with the code of a reset connection, which gunicorn
+                takes for what it is, a client that is gone, instead of logging a traceback.
+        """
+        try:
+            return super().recv(bufsize, flags)
+        except TimeoutError:
+            raise TimeoutError(errno.ECONNRESET, "the client sent nothing in time") from None
+
+
+class BoundedListener:
+    """A listener whose accepted sockets are bounded.
+
+    Args:
+        listener: gunicorn's listener.
+    """
+
+    def __init__(self, listener: Any) -> None:
+        self._listener = listener
+
+    def accept(self) -> tuple[BoundedSocket, Any]:
+        """Accept a connection."""
+        client, address = self._listener.accept()
+        return BoundedSocket(fileno=client.detach()), address
+
+    def getsockname(self) -> Any:
+        """Return the address it listens on."""
+        return self._listener.getsockname()
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """A gthread worker with bounded waits, the contract's errors and a stop that loses nothing."""
+
+    def init_process(self) -> None:
+        """Start the worker."""
+        BoundedSocket.timeout_s = load().request_timeout
+        super().init_process()
+
+    def accept(self, listener: Any) -> None:
+        """Accept one connection."""
+        super().accept(BoundedListener(listener))
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin a graceful stop: /readyz says so at once."""
+        if getattr(self.wsgi, "database", None) is not None:
+            self.wsgi.database.is_draining = True
+        super().handle_exit(sig, frame)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin or end accepting; a stopping worker first takes what the kernel has accepted already."""
+        if not enabled and not self.alive and self._accepting:
+            for listener in self.sockets:
+                waiting = True
+                while waiting:
+                    before = self.nr_conns
+                    self.accept(listener)
+                    waiting = self.nr_conns > before
+        super().set_accept_enabled(enabled)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what never reached the application."""
+        error = _refusal(exc)
+        if isinstance(error, InternalError):
+            self.log.error("Error outside the application", exc_info=exc)
+        try:
+            client.sendall(answers.raw(answers.problem(error, None), server="gunicorn"))
+        except OSError:
+            self.log.debug("The client left before it was refused")
+
+
+def _refusal(exc: BaseException) -> RequestError:
+    match exc:
+        case parser.LimitRequestLine():
+            return UriTooLong("The request line is too long", close=True)
+        case parser.LimitRequestHeaders():
+            return HeadersTooLarge("Too many header fields, or one that is too large", close=True)
+        case parser.ExpectationFailed():
+            return UnmetExpectation("The only expectation this service knows is 100-continue", close=True)
+        case parser.ParseException():
+            return MalformedRequest("The bytes are not an HTTP/1.1 request", close=True)
+        case _:
+            return InternalError("The service failed; its log tells why", close=True)
