@@ -207,7 +207,8 @@ class Doubt:
 
     Attributes:
         code: Short name, stable over versions.
-        message: Why it matters and what to do next.
+        message: What was seen, and why it matters.
+        next_step: What to do about it.
         value: The number that raised it.
         scenario: Scenario it touches; None for all.
         subject: Subject it touches; None for all.
@@ -215,6 +216,7 @@ class Doubt:
 
     code: str
     message: str
+    next_step: str
     value: float
     scenario: str | None = None
     subject: str | None = None

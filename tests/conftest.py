@@ -1,0 +1,101 @@
+"""Fixtures of the whole suite: a real PostgreSQL of its own, and both editions as running services."""
+
+import os
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psycopg2
+import psycopg2.extensions
+import pytest
+from sqlalchemy.engine import make_url
+
+from shared import postgres
+from shared.config import Edition
+from shared.config import Settings
+from shared.lab.process import Service
+from shared.lab.process import edition_spec
+
+# The secret with which tests, like the parity check, may fix random numbers.
+CHECK_TOKEN = "token-of-the-tests"
+
+ServiceFactory = Callable[..., Service]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment() -> Iterator[None]:
+    """Keep the developer's own settings out of the tests."""
+    kept = {key: value for key, value in os.environ.items() if key.lower() in Settings.model_fields}
+    for key in kept:
+        del os.environ[key]
+    yield
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of the suite's own PostgreSQL."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def database_url(clean_environment: None, data_dir: Path) -> Iterator[str]:
+    """Run a PostgreSQL for the whole session and return its URL."""
+    with postgres.acquire(data_dir) as lease:
+        yield lease.url
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg2.extensions.connection]:
+    """Return the tests' own connection, in autocommit, to look at what the services did."""
+    found = psycopg2.connect(database_url)
+    found.autocommit = True
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def new_database(database_url: str, connection: psycopg2.extensions.connection) -> Iterator[str]:
+    """Create an empty database beside the shared one and return its URL; dropped afterwards."""
+    name = f"test_{os.getpid()}_{os.urandom(4).hex()}"
+    with connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}"')
+        yield make_url(database_url).set(database=name).render_as_string(hide_password=False)
+        cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def services(database_url: str) -> Iterator[dict[Edition, Service]]:
+    """Run both editions for the whole session, with the lab's endpoints and the check's token."""
+    environ = {"DATABASE_URL": database_url, "LAB": "1", "CHECK_TOKEN": CHECK_TOKEN}
+    with ExitStack() as stack:
+        editions: tuple[Edition, ...] = ("wsgi", "asgi")
+        yield {edition: stack.enter_context(Service(edition_spec(edition, environ))) for edition in editions}
+
+
+@pytest.fixture
+def start_service(database_url: str) -> Iterator[ServiceFactory]:
+    """Return a function that starts a service of the test's own: (edition, KEY=value...); stopped afterwards."""
+    with ExitStack() as stack:
+
+        def start(edition: Edition, **environ: str) -> Service:
+            spec = edition_spec(edition, {"DATABASE_URL": database_url, "LAB": "1", **environ})
+            return stack.enter_context(Service(spec))
+
+        yield start
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def edition(request: pytest.FixtureRequest) -> Edition:
+    """Run a test once for each edition."""
+    chosen: Edition = request.param
+    return chosen
+
+
+@pytest.fixture
+def client(services: dict[Edition, Service], edition: Edition) -> Iterator[httpx.Client]:
+    """Return an HTTP client of the edition under test."""
+    with httpx.Client(base_url=services[edition].url, timeout=20) as found:
+        yield found
