@@ -5,6 +5,9 @@ are joined to the interface: where the bytes of a request come from, and how an 
 """
 
 import asyncio
+import multiprocessing
+import os
+import signal
 from collections.abc import AsyncGenerator
 from collections.abc import AsyncIterator
 from collections.abc import Callable
@@ -40,6 +43,9 @@ from shared.validation import Binder
 from . import endpoints
 from .database import Database
 from .database import get_db
+
+# How often a worker looks whether its supervisor is alive; gunicorn's own figure.
+PARENT_CHECK_S = 1.0
 
 open_db = asynccontextmanager(get_db)
 
@@ -262,9 +268,11 @@ class Application(Router):
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
         self.service = service = Service()
         self.routes = service.routes
+        watch = asyncio.create_task(_end_with_parent())
         try:
             yield
         finally:
+            watch.cancel()
             self.routes = []
             self.service = None
             await service.database.dispose()
@@ -273,6 +281,16 @@ class Application(Router):
         if self.service is None:
             raise RuntimeError("The application was called without its lifespan; serve it with lifespan on")
         await self.service.respond(None, scope, receive, send)
+
+
+async def _end_with_parent() -> None:
+    """Stop a worker whose supervisor was killed, as gunicorn's workers stop; uvicorn's would serve on as orphans."""
+    if multiprocessing.parent_process() is None:
+        return
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of a parent's death
+        await asyncio.sleep(PARENT_CHECK_S)
+    signal.raise_signal(signal.SIGTERM)
 
 
 app = Application()

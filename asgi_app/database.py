@@ -150,6 +150,6 @@ async def begin(session: AsyncSession, isolation_level: str | None = None) -> No
         isolation_level: Its level; None: that of the settings.
     """
     session.info["is_writing"] = True
-    await session.connection(
+    _ = await session.connection(
         execution_options={"isolation_level": isolation_level or session.info["isolation_level"]},
     )

@@ -3,6 +3,7 @@
 The first argument is what the entry says it needs: a session, the process's database, or nothing.
 """
 
+from contextlib import suppress
 from hashlib import sha256
 
 from sqlalchemy.exc import DBAPIError
@@ -347,11 +348,9 @@ async def readyz(database: Database, parameters: schemas.NoParameters) -> schema
     """Tell whether requests should be sent here."""
     if database.is_draining:
         raise Draining("The process is stopping")
-    try:
+    # Busy is not broken: connections that work for others show that the database is reachable.
+    with suppress(PoolTimeout):
         await database.probe()
-    except PoolTimeout:
-        # Busy is not broken: connections that work for others show that the database is reachable.
-        pass
     return schemas.Status(status="ok")
 
 

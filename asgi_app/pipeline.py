@@ -1,7 +1,7 @@
 """SEAM: where uvicorn reads and writes a client's bytes.
 
-uvicorn's httptools protocol with what it leaves open: headers are limited, the wait for them is bounded, what is refused
-is answered in the contract's form, and a stop answers what a client may be sending already.
+uvicorn's httptools protocol with what it leaves open: headers are limited, the wait for them is bounded, what is
+refused is answered in the contract's form, and a stop answers what a client may be sending already.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from shared import answers
 from shared.config import Settings
@@ -17,6 +18,8 @@ from shared.errors import HeadersTooLarge
 from shared.errors import MalformedRequest
 from shared.errors import RequestError
 from shared.errors import UriTooLong
+
+from .app import app
 
 # How long a kept-alive connection outlives a stop, for a request that is on its way; gunicorn's own figure.
 STOP_LINGER_S = 2.0
@@ -95,9 +98,12 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def shutdown(self) -> None:
-        """Begin to stop: an idle connection stays a moment, for a request that is on its way."""
+        """Begin to stop: /readyz says so, and an idle connection stays a moment for a request that is on its way."""
         self._is_stopping = True
-        if self.cycle is None or self.cycle.response_complete:
+        if app.service is not None:
+            app.service.database.is_draining = True
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(STOP_LINGER_S, self.timeout_keep_alive_handler)
         else:

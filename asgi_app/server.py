@@ -1,9 +1,6 @@
 """SEAM: uvicorn with the settings of shared.config."""
 
-import asyncio
 import signal
-import socket
-from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -12,6 +9,8 @@ from uvicorn.supervisors import Multiprocess
 from shared.config import Settings
 from shared.serving import BACKLOG
 
+# Exit code of a worker that could not start; uvicorn names it in a private place.
+STARTUP_FAILURE = 3
 # Given as text, so that each worker process imports it for itself.
 APPLICATION = "asgi_app.app:app"
 
@@ -36,23 +35,6 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server, which says on /readyz that it is stopping and loses no connection that was accepted."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin a graceful stop."""
-        from .app import app
-
-        if app.service is not None:
-            app.service.database.is_draining = True
-        super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop: first let the loop take what the kernel has accepted already."""
-        await asyncio.sleep(0)
-        await super().shutdown(sockets)
-
-
 def serve(settings: Settings) -> int:
     """Serve until a signal stops it; return the exit code."""
     # uvicorn ends by raising the signal that stopped it once more, for whatever handler was there before; a stop that
@@ -60,9 +42,10 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(APPLICATION, **options(settings))
-    server = Server(config)
     if settings.asgi_workers > 1:
-        Multiprocess(config, target=server.run, sockets=[config.bind_socket()]).run()
-        return 0
+        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor.run()
+        return int(any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes))
+    server = uvicorn.Server(config)
     server.run()
-    return 0 if server.started else 1
+    return int(not server.started)

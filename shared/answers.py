@@ -110,7 +110,7 @@ def problem(error: RequestError, path: str | None) -> Answer:
         status=error.status,
         detail=error.detail,
         instance=None if path is None else quote(path, safe="/:@!$&'()*+,;=~", errors="surrogatepass"),
-        errors=list(error.errors) or None,  # type: ignore[arg-type]  # validated by the model
+        errors=list(error.errors) or None,
     )
     body = _problem_adapter.dump_json(document, exclude_none=True)
     headers = [("Content-Type", PROBLEM), *error.headers, ("Content-Length", str(len(body)))]

@@ -7,6 +7,7 @@ Durations are seconds, sizes bytes.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 from typing import Any
@@ -102,7 +103,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _timeouts_form_a_ladder(self) -> Self:
         ladder = ("connect_timeout", "pool_timeout", "statement_timeout", "request_timeout", "graceful_timeout")
-        for inner, outer in zip(ladder, ladder[1:], strict=False):
+        for inner, outer in pairwise(ladder):
             if not getattr(self, inner) < getattr(self, outer):
                 raise ValueError(
                     f"{inner.upper()} must be less than {outer.upper()}, so that the inner wait ends first "

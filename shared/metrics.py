@@ -81,11 +81,11 @@ def exposition() -> str:
     if DIRECTORY_KEY not in os.environ:
         return generate_latest(instruments().registry).decode()
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
     return generate_latest(registry).decode()
 
 
 def forget(pid: int) -> None:
     """Drop the live values of a worker that has ended; what it counted stays."""
     if DIRECTORY_KEY in os.environ and Path(os.environ[DIRECTORY_KEY]).is_dir():
-        multiprocess.mark_process_dead(pid)
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]  # as above

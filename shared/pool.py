@@ -19,6 +19,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolWaitTimeout
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import Pool
 from sqlalchemy.pool import QueuePool
 
 from . import schemas
@@ -133,7 +134,7 @@ class AsyncMeasuredPool(_Measured, AsyncAdaptedQueuePool):
     """The queue pool for tasks."""
 
 
-def measure(pool: QueuePool, statistics: PoolStatistics) -> None:
+def measure(pool: Pool, statistics: PoolStatistics) -> None:
     """Attach the statistics and the dead-connection check to an engine's pool."""
     assert isinstance(pool, _Measured)
     pool.statistics = statistics
@@ -162,8 +163,9 @@ def measure(pool: QueuePool, statistics: PoolStatistics) -> None:
     event.listen(pool, "checkin", checked_in)
 
 
-def snapshot(pool: QueuePool, statistics: PoolStatistics) -> schemas.Pool:
+def snapshot(pool: Pool, statistics: PoolStatistics) -> schemas.Pool:
     """Return the pool's state now."""
+    assert isinstance(pool, _Measured)
     return schemas.Pool(
         size=pool.size(),
         checked_out=pool.checkedout(),

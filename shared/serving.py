@@ -1,4 +1,4 @@
-"""What both servers need around the serving: a free port, the database, a directory for metrics, and one line to say."""
+"""What both servers need around the serving: a free port, the database, a directory for metrics, a line to say."""
 
 import os
 import socket
@@ -92,7 +92,7 @@ def _holder(port: int) -> str:
     """Return who listens on a port, as far as this user may know."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
                 return f": {psutil.Process(connection.pid).name()} (pid {connection.pid}) has it"
     except psutil.Error:
         pass

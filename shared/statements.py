@@ -44,10 +44,14 @@ _transfers = _table(Transfer)
 SELECT_WORLD = select(_world.c.id, _world.c.randomnumber).where(_world.c.id == bindparam("id"))
 LOCK_WORLD = SELECT_WORLD.with_for_update()
 # One statement whatever the number of rows: the same SQL text, and one round trip, in both drivers.
-_new = func.unnest(
-    bindparam("ids", type_=ARRAY(Integer)),
-    bindparam("numbers", type_=ARRAY(Integer)),
-).table_valued(column("id", Integer), column("number", Integer), name="new").render_derived()
+_new = (
+    func.unnest(
+        bindparam("ids", type_=ARRAY(Integer)),
+        bindparam("numbers", type_=ARRAY(Integer)),
+    )
+    .table_valued(column("id", Integer), column("number", Integer), name="new")
+    .render_derived()
+)
 UPDATE_WORLDS = update(_world).values(randomnumber=_new.c.number).where(_world.c.id == _new.c.id)
 
 SELECT_FORTUNES = select(_fortune.c.id, _fortune.c.message)
@@ -135,6 +139,6 @@ STREAM_BATCH_ROWS = 1_000
 DECLARE_STREAM = text(
     "DECLARE stream NO SCROLL CURSOR FOR "
     "SELECT world.id, world.randomnumber FROM generate_series(0, :rows - 1) AS series (n) "
-    f"JOIN world ON world.id = 1 + series.n % {WORLD_ROWS} ORDER BY series.n"
-).bindparams(bindparam("rows", type_=Integer))
+    "JOIN world ON world.id = 1 + series.n % :world_rows ORDER BY series.n"
+).bindparams(bindparam("rows", type_=Integer), bindparam("world_rows", WORLD_ROWS, type_=Integer))
 FETCH_STREAM = text(f"FETCH {STREAM_BATCH_ROWS} FROM stream")

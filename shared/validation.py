@@ -1,4 +1,4 @@
-"""What the client sent to what the endpoint takes: parameters are read and checked here, before any session is opened."""
+"""What the client sent to what the endpoint takes: read and checked here, before any session is opened."""
 
 from collections.abc import Callable
 from collections.abc import Mapping

@@ -87,7 +87,7 @@ def test_swapped_sides_give_the_reciprocal(rounds: list[tuple[float, float]]) ->
 
 
 def test_same_seed_gives_the_same_interval() -> None:
-    above, below = [1.0, 2.0, 3.0, 5.0], [1.0, 1.5, 2.0, 2.0]
+    above, below = [1.0, 2.0, 3.0, 5.0, 8.0, 9.0, 7.0], [1.0, 1.5, 2.0, 2.0, 3.0, 6.5, 6.0]
     assert statistics.paired_ratio(above, below, seed=9) == statistics.paired_ratio(above, below, seed=9)
     assert statistics.paired_ratio(above, below, seed=9) != statistics.paired_ratio(above, below, seed=10)
 

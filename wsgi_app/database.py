@@ -150,6 +150,6 @@ def begin(session: Session, isolation_level: str | None = None) -> None:
         isolation_level: Its level; None: that of the settings.
     """
     session.info["is_writing"] = True
-    session.connection(
+    _ = session.connection(
         execution_options={"isolation_level": isolation_level or session.info["isolation_level"]},
     )

@@ -1,6 +1,5 @@
 """Reasons not to trust a result, as values: each says why it matters and what to do next. Pure functions."""
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 
@@ -38,56 +37,57 @@ def find_doubts(comparison: Comparison) -> tuple[Doubt, ...]:
 def of_cell(cell: CellSummary) -> list[Doubt]:
     """Return the doubts that one cell's own counts raise."""
     attempts = cell.responses + cell.error_count
-    raised: list[tuple[bool, str, float, Callable[[float], str]]] = [
-        (
-            cell.client_cpu_share > CLIENT_SHARE_LIMIT,
-            "client_bottleneck",
-            cell.client_cpu_share,
-            lambda v: (
-                f"the load client used {v:.0%} of its core, so this may be its limit and not the server's; "
-                "compare CPU per request instead"
-            ),
-        ),
-        (
-            cell.error_count > 0,
-            "errors",
-            cell.error_count,
-            lambda v: (
-                f"{v:.0f} of {attempts} requests got no response ({_counts(cell.errors)}); "
-                "they are missing from the response times; read the server's log"
-            ),
-        ),
-        (
-            cell.rejected_count > 0,
-            "non_2xx",
-            cell.rejected_count,
-            lambda v: (
-                f"{v:.0f} of {attempts} responses were not 2xx ({_counts(cell.statuses)}); "
-                "they do not count as throughput; fix their cause before reading on"
-            ),
-        ),
-        (
-            cell.samples < FEW_SAMPLES,
-            "few_samples",
-            cell.samples,
-            lambda v: f"only {v:.0f} samples, so p99 rests on fewer than ten of them; lengthen the slices",
-        ),
-        (
-            cell.reconnects > RECONNECT_SHARE * max(attempts, 1),
-            "reconnects",
-            cell.reconnects,
-            lambda v: f"{v:.0f} reconnects in {attempts} requests, whose cost is in the figures; check keep-alive",
-        ),
-        (
-            not cell.steady,
-            "not_steady",
-            cell.warm_up_slices,
-            lambda v: f"still changing after {v:.0f} warm-up slices; allow more of them, or quieten the machine",
-        ),
-    ]
-    return [
-        Doubt(code, tell(value), value, cell.scenario, cell.subject) for is_so, code, value, tell in raised if is_so
-    ]
+    found: list[Doubt] = []
+
+    def doubt(is_raised: bool, code: str, value: float, message: str, next_step: str) -> None:
+        if is_raised:
+            found.append(Doubt(code, message, next_step, value, cell.scenario, cell.subject))
+
+    doubt(
+        cell.client_cpu_share > CLIENT_SHARE_LIMIT,
+        "client_bottleneck",
+        cell.client_cpu_share,
+        f"the load client used {cell.client_cpu_share:.0%} of its core, so this may be its limit and not the server's",
+        "compare CPU per request instead of throughput",
+    )
+    doubt(
+        cell.error_count > 0,
+        "errors",
+        cell.error_count,
+        f"{cell.error_count} of {attempts} requests got no response ({_counts(cell.errors)}); "
+        "they are missing from the response times",
+        "read the server's log",
+    )
+    doubt(
+        cell.rejected_count > 0,
+        "non_2xx",
+        cell.rejected_count,
+        f"{cell.rejected_count} of {attempts} responses were not 2xx ({_counts(cell.statuses)}); "
+        "they do not count as throughput",
+        "fix their cause before reading on",
+    )
+    doubt(
+        cell.samples < FEW_SAMPLES,
+        "few_samples",
+        cell.samples,
+        f"only {cell.samples} samples, so p99 rests on fewer than ten of them",
+        "lengthen the slices, or read p50 only",
+    )
+    doubt(
+        cell.reconnects > RECONNECT_SHARE * max(attempts, 1),
+        "reconnects",
+        cell.reconnects,
+        f"{cell.reconnects} reconnects in {attempts} requests, whose cost is in the figures",
+        "check keep-alive",
+    )
+    doubt(
+        not cell.steady,
+        "not_steady",
+        cell.warm_up_slices,
+        f"still changing after {cell.warm_up_slices} warm-up slices",
+        "allow more warm-up slices, or quieten the machine",
+    )
+    return found
 
 
 def of_drift(cell: CellSummary) -> list[Doubt]:
@@ -100,11 +100,9 @@ def of_drift(cell: CellSummary) -> list[Doubt]:
     change = last / first - 1 if first else 0.0
     if abs(kendall_tau(rps)) < DRIFT_TAU or abs(change) < DRIFT_CHANGE:
         return []
-    message = (
-        f"throughput drifted by {change:+.0%} from the first rounds to the last, so there is no one value to report; "
-        "look for growing data, heat or a leak, and run longer"
-    )
-    return [Doubt("drift", message, change, cell.scenario, cell.subject)]
+    message = f"throughput drifted by {change:+.0%} from the first rounds to the last: there is no one value to report"
+    next_step = "look for growing data, a leak or a machine that was busy for a while, and run longer"
+    return [Doubt("drift", message, next_step, change, cell.scenario, cell.subject)]
 
 
 def of_ratio(summary: RatioSummary) -> list[Doubt]:
@@ -113,13 +111,14 @@ def of_ratio(summary: RatioSummary) -> list[Doubt]:
         return []
     ratio = summary.ratio
     if ratio is None:
-        message = "a round has no successful response on one side, so there is no ratio; see its errors"
-        return [Doubt("no_ratio", message, 0.0, summary.scenario, summary.numerator)]
+        message = "a round has no successful response on one side, so there is no ratio"
+        return [Doubt("no_ratio", message, "see the errors of both sides", 0.0, summary.scenario, summary.numerator)]
     width = ratio.high / ratio.low
     if width <= WIDE_INTERVAL:
         return []
-    message = f"the interval of the ratio spans a factor of {width:.2f}; run more rounds on a quieter machine"
-    return [Doubt("wide_interval", message, width, summary.scenario, summary.numerator)]
+    message = f"the interval of the ratio spans a factor of {width:.2f}"
+    next_step = "run more rounds, on a quieter machine"
+    return [Doubt("wide_interval", message, next_step, width, summary.scenario, summary.numerator)]
 
 
 def of_foreign_load(scenario: str, cores: float) -> list[Doubt]:
@@ -131,17 +130,15 @@ def of_foreign_load(scenario: str, cores: float) -> list[Doubt]:
     """
     if cores <= FOREIGN_CORES:
         return []
-    message = f"other programs used {cores:.2f} cores meanwhile and slowed what they met; stop them and run again"
-    return [Doubt("foreign_load", message, cores, scenario)]
+    message = f"other programs used {cores:.2f} cores meanwhile and slowed what they met"
+    return [Doubt("foreign_load", message, "stop other programs and run again", cores, scenario)]
 
 
 def _of_sharing(comparison: Comparison) -> Iterable[Doubt]:
     if comparison.manifest.core_roles.get("apart") != "yes":
         cores = comparison.manifest.cores
-        message = (
-            "server and load client share processors and take time from each other; use a machine with two or more"
-        )
-        yield Doubt("shared_core", message, cores)
+        message = "server and load client share processors and take time from each other"
+        yield Doubt("shared_core", message, "use a machine with two or more processors", cores)
 
 
 def _counts(counted: Mapping[str, int] | Mapping[int, int]) -> str:

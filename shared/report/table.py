@@ -136,6 +136,8 @@ def plain_lines(sheet: Sheet, width: int = PLAIN_WIDTH) -> list[str]:
     lines.append("")
     for doubt in sheet.doubts:
         lines += _wrap(f"! {doubt.code}: {doubt.message}", width, indent="")
+    for advice in _advice(sheet):
+        lines += _wrap(advice, width, indent="")
     for note in sheet.notes:
         lines += _wrap(note, width, indent="")
     return lines
@@ -164,8 +166,16 @@ def _draw_rich(sheet: Sheet, console: Console) -> None:
     for doubt in (*sheet.doubts, *(doubt for row in sheet.rows for doubt in row.doubts)):
         where = " ".join(part for part in (doubt.scenario, doubt.subject) if part)
         console.print(Text(f"! {where + ', ' if where else ''}{doubt.code}: {doubt.message}", style="yellow"))
+    for advice in _advice(sheet):
+        console.print(Text(advice, style="yellow"))
     for note in sheet.notes:
         console.print(Text(note, style="dim"))
+
+
+def _advice(sheet: Sheet) -> list[str]:
+    """Return what to do about each kind of doubt, once however often it arose."""
+    doubts = (*sheet.doubts, *(doubt for row in sheet.rows for doubt in row.doubts))
+    return [f"On {code}: {step}." for code, step in {doubt.code: doubt.next_step for doubt in doubts}.items()]
 
 
 def _lines(comparison: Comparison) -> Iterable[tuple[CellSummary, bool, tuple[Doubt, ...]]]:
