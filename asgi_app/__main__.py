@@ -1,4 +1,4 @@
-"""Run the ASGI edition: python -m asgi_app."""
+"""Run this edition: python -m and the name of the package."""
 
 import sys
 

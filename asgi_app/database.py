@@ -26,6 +26,7 @@ from shared.pool import snapshot
 from .concurrency import EDITION
 from .concurrency import Lock
 from .concurrency import finish
+from .concurrency import release
 from .concurrency import run_sync
 from .concurrency import within
 
@@ -136,10 +137,9 @@ async def get_db(database: Database, endpoint: str) -> AsyncIterator[AsyncSessio
         if "is_writing" in session.info:
             await finish(session.commit)
     except BaseException:
-        await finish(session.rollback)
+        await finish(session.close)
         raise
-    finally:
-        await session.close()
+    release(session)
 
 
 async def begin(session: AsyncSession, isolation_level: str | None = None) -> None:

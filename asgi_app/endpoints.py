@@ -5,6 +5,7 @@ The first argument is what the entry says it needs: a session, the process's dat
 
 from contextlib import suppress
 from hashlib import sha256
+from operator import itemgetter
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import IntegrityError
@@ -23,6 +24,7 @@ from shared.errors import InvalidRequest
 from shared.errors import NotFound
 from shared.errors import PoolTimeout
 from shared.errors import is_serialization_failure
+from shared.pool import asking
 
 from .concurrency import Chunks
 from .concurrency import Session
@@ -80,9 +82,9 @@ async def updates(session: Session, parameters: schemas.QueriesParameters) -> li
 async def fortunes(session: Session, parameters: schemas.NoParameters) -> list[schemas.Fortune]:
     """Render all fortunes and one more, sorted, as an HTML table."""
     result = await session.execute(statements.SELECT_FORTUNES)
-    rows = [schemas.Fortune(id=row[0], message=row[1]) for row in result]
-    rows.append(schemas.Fortune(id=0, message="Additional fortune added at request time."))
-    rows.sort(key=lambda fortune: fortune.message)
+    rows: list[schemas.Fortune] = [{"id": row[0], "message": row[1]} for row in result]
+    rows.append({"id": 0, "message": "Additional fortune added at request time."})
+    rows.sort(key=itemgetter("message"))
     return rows
 
 
@@ -324,10 +326,12 @@ async def upload(nothing: None, parameters: schemas.BodyStream[Chunks]) -> schem
 async def stream(session: Session, parameters: schemas.StreamParameters) -> Chunks:
     """Send N rows as NDJSON while the cursor is read."""
     await begin(session)
-    await session.execute(statements.DECLARE_STREAM, {"rows": parameters.rows})
+    connection = await session.connection()
+    await connection.execute(statements.DECLARE_STREAM, {"rows": parameters.rows})
     sent = 0
     while sent < parameters.rows:
-        result = await session.execute(statements.FETCH_STREAM)
+        asking(connection.info)
+        result = await connection.execute(statements.FETCH_STREAM)
         rows = result.all()
         yield serialization.worlds_as_ndjson(rows)
         sent += len(rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL
 from sqlalchemy.engine import make_url
 
@@ -16,6 +17,9 @@ from .config import Settings
 from .errors import UsageError
 from .pool import AsyncMeasuredPool
 from .pool import MeasuredPool
+
+# Loaded by name when an engine asks for the driver.
+registry.register("postgresql.psycopg2", "shared.dialect", "Psycopg2")
 
 # Per edition: the default driver first, then others that its engine can use.
 DRIVERS: dict[Edition, tuple[str, ...]] = {
@@ -112,7 +116,8 @@ def _connect_arguments(settings: Settings, edition: Edition, driver: str) -> dic
         "connect_timeout": max(1, round(settings.connect_timeout)),
         "application_name": name,
         "options": " ".join(f"-c {key}={value}" for key, value in session.items()),
-        # For a server that does not answer at all, over TCP: unacknowledged data ends the connection.
+        # For a host that is gone, over TCP: unacknowledged data ends the connection. A server that is there and does
+        # not answer is the watchdog's.
         "tcp_user_timeout": round(settings.request_timeout * 1_000),
         "keepalives_idle": max(1, round(settings.request_timeout)),
     }

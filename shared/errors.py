@@ -22,6 +22,10 @@ SERIALIZATION_CODES = frozenset({"40001", "40P01"})
 # 08 connection exception, 57P operator intervention, 53 insufficient resources (too many connections, disk full),
 # 28 and 3D: this configuration cannot log in to that database.
 UNAVAILABLE_CLASSES = ("08", "57P", "53", "28", "3D")
+# What drivers raise without a SQLSTATE when there is no connection, or none any more.
+CONNECTION_ERRORS = frozenset({"DatabaseError", "OperationalError", "InterfaceError"})
+# Where drivers, and SQLAlchemy's imitation of one for asyncpg, define their errors.
+DRIVER_MODULES = ("psycopg2", "psycopg.", "asyncpg.", "sqlalchemy.dialects.")
 
 
 class AppError(Exception):
@@ -223,8 +227,7 @@ class StatementTimeout(RequestError):
 
 def sqlstate(error: DBAPIError) -> str | None:
     """Return the SQLSTATE a driver's error carries; None for one that the server did not send."""
-    state = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)
-    return str(state) if state else None
+    return _sqlstate(error.orig)
 
 
 def is_serialization_failure(error: DBAPIError) -> bool:
@@ -239,22 +242,29 @@ def request_error(error: BaseException) -> RequestError | None:
     if isinstance(error, PoolWaitTimeout):
         return PoolTimeout("No connection of the pool became free in time; every one is in use")
     if isinstance(error, DBAPIError):
-        return _database_error(error)
+        return _database_error(error.orig, is_disconnect=error.connection_invalidated)
+    # SQLAlchemy wraps the errors of statements, not those of what it does around them, as setting the isolation level.
+    if type(error).__module__.startswith(DRIVER_MODULES):
+        return _database_error(error, is_disconnect=False)
     # A refused or timed-out connect is raised by asyncpg as the plain operating system's error.
     if isinstance(error, ConnectionError | FileNotFoundError | TimeoutError):
         return DatabaseUnavailable("The database cannot be reached")
     return None
 
 
-def _database_error(error: DBAPIError) -> RequestError | None:
-    state = sqlstate(error)
+def _database_error(error: BaseException | None, *, is_disconnect: bool) -> RequestError | None:
+    state = _sqlstate(error)
     if state == QUERY_CANCELED:
         return StatementTimeout("A statement ran longer than the database allows this service")
     if state in SERIALIZATION_CODES:
         return Conflict("The request lost against a concurrent one; send it again")
-    if error.connection_invalidated or (state is not None and state.startswith(UNAVAILABLE_CLASSES)):
-        return DatabaseUnavailable("The database cannot be reached, or went away during the request")
     # Without a SQLSTATE the server said nothing: libpq could not connect, or the connection broke.
-    if state is None and type(error).__name__ in {"OperationalError", "InterfaceError"}:
+    is_unavailable = state.startswith(UNAVAILABLE_CLASSES) if state else type(error).__name__ in CONNECTION_ERRORS
+    if is_disconnect or is_unavailable:
         return DatabaseUnavailable("The database cannot be reached, or went away during the request")
     return None
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    state = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
+    return str(state) if state else None

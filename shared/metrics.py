@@ -12,7 +12,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter
-from prometheus_client import Gauge
 from prometheus_client import Histogram
 from prometheus_client import generate_latest
 from prometheus_client import multiprocess
@@ -40,12 +39,6 @@ class Instruments:
             ["endpoint"],
             buckets=DURATION_BOUNDS_S,
             registry=self.registry,
-        )
-        self.pool_checked_out = Gauge(
-            "pool_checked_out_connections",
-            "Connections in use.",
-            registry=self.registry,
-            multiprocess_mode="livesum",
         )
         self.pool_connects = Counter("pool_connects_total", "Connections opened.", registry=self.registry)
         self.pool_timeouts = Counter(

@@ -39,4 +39,6 @@ def documentation() -> str:
     # Imported here: it reads three megabytes of script, which a service that nobody asks for its docs can spare.
     from offapi import OpenAPITemplate
 
-    return OpenAPITemplate.SWAGGER.value.format(spec_url="openapi.json")
+    page = OpenAPITemplate.SWAGGER.value.format(spec_url="openapi.json")
+    # Swagger UI would show the document to a validator on the internet; the policy above forbids it, too.
+    return page.replace("dom_id: '#swagger-ui',", "dom_id: '#swagger-ui',\n        validatorUrl: null,")

@@ -117,8 +117,8 @@ class Message(Answer):
     message: str
 
 
-class Fortune(Answer):
-    """A fortune-cookie message."""
+class Fortune(TypedDict):
+    """A fortune-cookie message. A dictionary, as `World`."""
 
     id: int
     message: str

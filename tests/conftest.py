@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: a real PostgreSQL of its own, and both editions as running services."""
 
 import os
+import ssl
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,6 +21,9 @@ from shared.lab.process import edition_spec
 
 # The secret with which tests, like the parity check, may fix random numbers.
 CHECK_TOKEN = "token-of-the-tests"
+
+# The services speak plain HTTP; a client of its own would read the system's certificates each time.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 ServiceFactory = Callable[..., Service]
 
@@ -68,21 +72,28 @@ def new_database(database_url: str, connection: psycopg2.extensions.connection) 
 
 @pytest.fixture(scope="session")
 def services(database_url: str) -> Iterator[dict[Edition, Service]]:
-    """Run both editions for the whole session, with the lab's endpoints and the check's token."""
+    """Run both editions on seeded data for the whole session, with the lab's endpoints and the check's token."""
     environ = {"DATABASE_URL": database_url, "LAB": "1", "CHECK_TOKEN": CHECK_TOKEN}
     with ExitStack() as stack:
         editions: tuple[Edition, ...] = ("wsgi", "asgi")
-        yield {edition: stack.enter_context(Service(edition_spec(edition, environ))) for edition in editions}
+        found = {edition: stack.enter_context(Service(edition_spec(edition, environ))) for edition in editions}
+        # Schema and seed data are there from the first request that needs them; tests may look before they ask.
+        for service in found.values():
+            assert httpx.get(service.url + "/db", verify=NO_TLS).status_code == 200
+        yield found
 
 
 @pytest.fixture
-def start_service(database_url: str) -> Iterator[ServiceFactory]:
-    """Return a function that starts a service of the test's own: (edition, KEY=value...); stopped afterwards."""
+def start_service(database_url: str, tmp_path: Path) -> Iterator[ServiceFactory]:
+    """Return a function that starts a service of the test's own: (edition, KEY=value...); stopped afterwards.
+
+    Its log stays in the test's temporary directory.
+    """
     with ExitStack() as stack:
 
         def start(edition: Edition, **environ: str) -> Service:
             spec = edition_spec(edition, {"DATABASE_URL": database_url, "LAB": "1", **environ})
-            return stack.enter_context(Service(spec))
+            return stack.enter_context(Service(spec, log_directory=tmp_path / "logs"))
 
         yield start
 
@@ -97,5 +108,5 @@ def edition(request: pytest.FixtureRequest) -> Edition:
 @pytest.fixture
 def client(services: dict[Edition, Service], edition: Edition) -> Iterator[httpx.Client]:
     """Return an HTTP client of the edition under test."""
-    with httpx.Client(base_url=services[edition].url, timeout=20) as found:
+    with httpx.Client(base_url=services[edition].url, timeout=20, verify=NO_TLS) as found:
         yield found

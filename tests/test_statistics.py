@@ -113,7 +113,7 @@ def test_identical_code_shows_a_difference_in_about_one_of_twenty() -> None:
     ],
 )
 def test_ratio_refuses_what_has_no_answer(above: list[float], below: list[float]) -> None:
-    with pytest.raises(ValueError, match="must be|needed"):
+    with pytest.raises(ValueError, match=r"must be|needed"):
         statistics.paired_ratio(above, below, seed=1)
 
 

@@ -1,4 +1,4 @@
-"""Run the WSGI edition: python -m wsgi_app."""
+"""Run this edition: python -m and the name of the package."""
 
 import sys
 

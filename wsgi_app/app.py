@@ -34,6 +34,7 @@ from shared.errors import MalformedRequest
 from shared.errors import RequestTimeout
 from shared.metrics import instruments
 from shared.validation import Binder
+from shared.watchdog import Watchdog
 
 from . import endpoints
 from .database import Database
@@ -186,6 +187,7 @@ class Application:
                 return
             settings = load()
             self.database = Database(settings, locate(settings))
+            self._end_watch = Watchdog(self.database.engine.pool, settings.request_timeout).start()
             table = routing.resources(
                 contract.endpoints(lab=settings.lab),
                 lambda endpoint: Handler(endpoint, settings, lambda: self.database),
@@ -198,6 +200,7 @@ class Application:
         """Close what the process has opened."""
         if self._pid == os.getpid():
             self._pid = 0
+            self._end_watch()
             self.database.dispose()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -49,6 +49,11 @@ def finish(function: Callable[[], T]) -> T:
     return function()
 
 
+def release(session: Session) -> None:
+    """Close a session that has nothing left to tell the server."""
+    session.close()
+
+
 def run_sync(connection: Connection, function: Callable[[Connection], T]) -> T:
     """Run a function of a connection."""
     return function(connection)

@@ -26,6 +26,7 @@ from shared.pool import snapshot
 from .concurrency import EDITION
 from .concurrency import Lock
 from .concurrency import finish
+from .concurrency import release
 from .concurrency import run_sync
 from .concurrency import within
 
@@ -136,10 +137,9 @@ def get_db(database: Database, endpoint: str) -> Iterator[Session]:
         if "is_writing" in session.info:
             finish(session.commit)
     except BaseException:
-        finish(session.rollback)
+        finish(session.close)
         raise
-    finally:
-        session.close()
+    release(session)
 
 
 def begin(session: Session, isolation_level: str | None = None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.errors import EnvironmentFailure
 from shared.lab import compare
 from shared.lab.compare import Progress
 from shared.lab.compare import RunningSubject
@@ -18,9 +19,11 @@ from shared.lab.plan import Scenario
 from shared.lab.plan import Timing
 from shared.lab.process import HOST
 from shared.lab.process import Edition
+from shared.lab.process import Service
 from shared.lab.process import ServiceSpec
 from shared.lab.process import choose_cores
 from shared.lab.process import edition_spec
+from shared.lab.process import probe
 from shared.lab.process import running
 from shared.lab.result import Comparison
 from shared.lab.result import Manifest
@@ -41,6 +44,8 @@ POOL_SIZE = "10"
 # Longer than any wait between slices of one subject, so that keep-alive is no factor. The editions' own setting
 # differs at most in when an idle connection ends, which the load client forestalls.
 KEEP_ALIVE_S = "5"
+# The first request may create schema and seed data.
+FIRST_ANSWER_S = 60.0
 
 
 def baseline_of(edition: Edition) -> str:
@@ -67,6 +72,15 @@ def control_spec(edition: Edition, name: str, environ: Mapping[str, str]) -> Ser
     }
     own = {"POOL_SIZE": environ.get("POOL_SIZE", POOL_SIZE)}
     return ServiceSpec(name, (sys.executable, *servers[edition]), {**environ, **own})
+
+
+def _have_data(edition: Service) -> None:
+    """Ask the edition for a row once: it creates the tables that the controls read."""
+    answer = probe(edition.port, "/db", timeout_s=FIRST_ANSWER_S)
+    if answer != "200":
+        raise EnvironmentFailure(
+            f"{edition.spec.name} gave no row of its database", why=f"GET /db: {answer}", hint=f"see {edition.log_path}"
+        )
 
 
 def run(
@@ -108,6 +122,7 @@ def run(
         )
         progress(f"starting {', '.join(spec.name for spec in specs)}")
         with running(specs, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
+            _have_data(services[-1])
             comparisons.append(
                 compare.run(
                     [RunningSubject.of_service(service) for service in services],

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 from shared.errors import EnvironmentFailure
+from shared.errors import NotComparable
 from shared.errors import UsageError
 from shared.lab import checks
 from shared.lab import result_file
@@ -99,12 +100,17 @@ class _Run:
 
         Returns:
             Whether that was reached, and after how many slices.
+
+        Raises:
+            EnvironmentFailure: If the service ended.
+            NotComparable: If nothing it answered was a success; its speed at failing is of no interest.
         """
         self.progress(f"{scenario.name}: warming {running.subject.name} up")
         self.client.prepare(running.host, running.port, connections=self.timing.concurrency, fresh=True)
         last_rps = 0.0
         for number in range(1, self.timing.warm_up_slices + 1):
             piece = self._load(running, scenario, ramp_s=0.0, window_s=self.timing.warm_up_slice_s)
+            _check_useful(running, scenario, piece)
             rps = len(piece.samples) / piece.elapsed_s
             if last_rps and abs(rps / last_rps - 1) < STEADY_CHANGE:
                 return True, number
@@ -119,11 +125,7 @@ class _Run:
         piece = self._load(running, scenario, ramp_s=self.timing.ramp_s, window_s=self.timing.window_s)
         after = running.read_cpu()
         if after is not None and not after:
-            raise EnvironmentFailure(
-                f"{running.subject.name} ended during {scenario.name}",
-                why=f"none of its processes is left; {len(piece.errors)} requests got no response",
-                hint="read its log",
-            )
+            raise _ended(running, scenario, piece)
         return Slice(
             scenario=scenario.name,
             subject=running.subject.name,
@@ -164,6 +166,28 @@ class _Run:
         return max(0.0, foreign_s / elapsed_s)
 
 
+def _check_useful(running: RunningSubject, scenario: Scenario, piece: ClientSlice) -> None:
+    statuses = piece.samples.status
+    if ((statuses >= 200) & (statuses < 300)).any():
+        return
+    if running.pids is not None and not running.pids():
+        raise _ended(running, scenario, piece)
+    seen = sorted(set(statuses.tolist()))
+    raise NotComparable(
+        f"{running.subject.name} never answered {scenario.target} with success",
+        why=f"{len(statuses)} responses with status {seen}, {len(piece.errors)} requests without one",
+        hint=f"try it by hand: curl -i 'http://{running.host}:{running.port}{scenario.target}'",
+    )
+
+
+def _ended(running: RunningSubject, scenario: Scenario, piece: ClientSlice) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        f"{running.subject.name} ended during {scenario.name}",
+        why=f"none of its processes is left; {len(piece.errors)} requests got no response",
+        hint="read its log",
+    )
+
+
 def run(
     subjects: Sequence[RunningSubject],
     scenarios: Sequence[Scenario],
@@ -192,6 +216,7 @@ def run(
     Raises:
         UsageError: If the baseline is not among the subjects, or names repeat.
         EnvironmentFailure: If a service or the load client ends.
+        NotComparable: If a subject answers a scenario with nothing but failures.
     """
     names = tuple(running.subject.name for running in subjects)
     if baseline not in names or len(set(names)) != len(names):

@@ -241,9 +241,12 @@ class Service:
                     why=f"its log ends:\n{self.log_tail()}",
                     hint=f"see {self.log_path}",
                 )
-            answer = _probe(self.port, self.spec.ready_path)
+            answer = probe(self.port, self.spec.ready_path)
             if answer == "200":
-                return
+                # Another program may have taken the port first and answer in its place.
+                if usage.listens(self.pids(), self.port):
+                    return
+                answer = "200 from a process that is not its own"
         raise EnvironmentFailure(
             f"{self.spec.name} did not answer {self.spec.ready_path} with 200 within {self.ready_timeout_s:g} s",
             why=f"last try: {answer}; its log ends:\n{self.log_tail()}",
@@ -251,9 +254,9 @@ class Service:
         )
 
 
-def _probe(port: int, path: str) -> str:
+def probe(port: int, path: str, *, timeout_s: float = 1.0) -> str:
     """Return the status of one GET as text, or why there is none."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=1.0)
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
     try:
         connection.request("GET", path)
         return str(connection.getresponse().status)

@@ -59,6 +59,16 @@ def peak_bytes(pids: Iterable[int]) -> int:
     return total
 
 
+def listens(pids: Iterable[int], port: int) -> bool:
+    """Return whether one of the processes listens on a TCP port."""
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for socket in psutil.Process(pid).net_connections("tcp"):
+                if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port:
+                    return True
+    return False
+
+
 def database_pids() -> list[int]:
     """Return the processes of database servers on this machine."""
     return [p.pid for p in psutil.process_iter(["name"]) if p.info["name"] in DATABASE_NAMES]

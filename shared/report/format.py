@@ -31,16 +31,6 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def mebibytes(size_bytes: int | None) -> str:
-    """Return bytes as whole MiB."""
-    return NOTHING if size_bytes is None else f"{size_bytes / 2**20:,.0f}"
-
-
-def share(fraction: float) -> str:
-    """Return a fraction as a whole percentage."""
-    return f"{fraction:.0%}"
-
-
 def ratio(value: float, low: float, high: float) -> str:
     """Return a ratio with its interval, such as 2.76 [2.71, 2.81]."""
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"

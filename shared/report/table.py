@@ -156,11 +156,12 @@ def _wrap(text: str, width: int, *, indent: str) -> list[str]:
 
 
 def _draw_rich(sheet: Sheet, console: Console) -> None:
-    table = Table(title=sheet.title, title_justify="left", pad_edge=False)
+    gap = 2 if console.width >= PLAIN_WIDTH else 1
+    table = Table(title=sheet.title, title_justify="left", box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for place, head in enumerate(sheet.heads):
-        table.add_column(head, justify="left" if place < 2 else "right", no_wrap=place > 0, overflow="fold")
+        table.add_column(head, justify="left" if place < 2 else "right", no_wrap=place > 1, overflow="fold")
     for row in sheet.rows:
-        table.add_row(*(Text(text) for text in row.cells), end_section=False)
+        table.add_row(*(Text(text) for text in row.cells))
     console.print(table)
     # A doubt inside a cell would widen its column beyond the terminal; it names its number instead.
     for doubt in (*sheet.doubts, *(doubt for row in sheet.rows for doubt in row.doubts)):

@@ -1,0 +1,107 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/wsgi-vs-asgi
+# Extra words for a command, as in: make compare ARGS="--rounds 12"
+ARGS ?=
+# Two stamps, so that running needs no development tools.
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
+
+##@ Run
+.PHONY: run-wsgi
+run-wsgi: $(READY) ## Serve the WSGI edition on port 8001
+	@exec $(RUN) run wsgi
+
+.PHONY: run-asgi
+run-asgi: $(READY) ## Serve the ASGI edition on port 8002
+	@exec $(RUN) run asgi
+
+##@ Compare
+.PHONY: check
+check: $(READY) ## Prove that both editions answer the same bytes (ARGS="URL URL" for running services)
+	@$(RUN) check $(ARGS)
+
+.PHONY: compare
+compare: $(READY) ## Check, then load both editions and print the comparison (under 2 minutes)
+	@$(RUN) compare $(ARGS)
+
+.PHONY: bench-services
+bench-services: $(READY) ## Compare each edition with a raw driver under the same server
+	@$(RUN) bench-services $(ARGS)
+
+.PHONY: twins
+twins: $(READY) ## Show where the twin files differ, line by line
+	@$(RUN) twins $(ARGS)
+
+##@ Look
+.PHONY: config
+config: $(READY) ## Show every setting in force and where it comes from
+	@$(RUN) config $(ARGS)
+
+.PHONY: doctor
+doctor: $(READY) ## Check what this machine offers, and say what is missing
+	@$(RUN) doctor $(ARGS)
+
+.PHONY: database-url
+database-url: $(READY) ## Print the database's URL, for psql and friends
+	@$(RUN) database-url $(ARGS)
+
+.PHONY: database-reset
+database-reset: $(READY) ## Drop and seed the project's tables anew
+	@$(RUN) database-reset $(ARGS)
+
+##@ Develop
+.PHONY: test
+test: lint ## Run lint, types and every test
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+.PHONY: lint
+lint: $(READY_DEV) ## Check style and types; changes nothing
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy wsgi_app asgi_app shared tests
+
+.PHONY: format
+format: $(READY_DEV) ## Format the code
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+.PHONY: lock
+lock: $(READY_DEV) ## Resolve the dependencies anew into both lock files
+	@for group in build dev; do \
+	  file=requirements.txt; [ $$group = build ] || file=requirements-dev.txt; \
+	  $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url pyproject.toml --group $$group -o $$file || exit; \
+	done
+
+.PHONY: clean
+clean: ## Remove everything that was made here: environment, database, results, caches
+	@if [ -x $(RUN) ]; then $(RUN) clean; fi
+	@rm -rf $(VENV) results build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..." >&2; exit 3; }
+	@echo "Setting up $(VENV) (once, about a minute) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY_DEV): $(READY) requirements-dev.txt
+	@echo "Installing the development tools (once) ..." >&2
+	@$(INSTALL) requirements-dev.txt
+	@touch $@

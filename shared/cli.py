@@ -1,0 +1,242 @@
+"""The console script: every command behind the Makefile's targets.
+
+Exit codes: 0 fine, 1 a check or threshold failed, 2 usage, 3 environment, 4 the two services are not comparable.
+A traceback is shown only with --debug.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from . import config
+from .config import Edition
+from .errors import AppError
+from .errors import CheckFailed
+from .errors import CommandError
+from .errors import NotComparable
+
+RESULTS = Path("results")
+INTERRUPTED = 130
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+_messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the console script."""
+    is_debug = "--debug" in sys.argv[1:]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        cli()
+    except AppError as error:
+        if is_debug:
+            raise
+        sys.exit(_explain(error))
+    except BrokenPipeError:
+        # Whoever read the output has enough; what is left in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _explain(error: AppError) -> int:
+    if isinstance(error, CommandError):
+        for label, text in (("Failed", error.what), ("Why", error.why), ("Next", error.hint)):
+            if text:
+                _messages.print(f"{label + ':':8}{text}", markup=False)
+    else:
+        _messages.print(f"Failed: {error}", markup=False)
+    return error.exit_code
+
+
+def _progress(text: str) -> None:
+    _messages.print(text, markup=False, style="dim")
+
+
+@contextmanager
+def _database(settings: config.Settings) -> Iterator[str]:
+    """Hold the database for as long as a command uses it; yields its URL."""
+    from . import engine
+
+    source = engine.locate(settings)
+    try:
+        yield source.url
+    finally:
+        source.release()
+
+
+@cli.command()
+def run(edition: Annotated[str, typer.Argument(help="wsgi or asgi")]) -> None:
+    """Serve an edition until Ctrl-C or SIGTERM."""
+    if edition not in ("wsgi", "asgi"):
+        raise typer.BadParameter(f"expected wsgi or asgi, got {edition}")
+    os.execv(sys.executable, [sys.executable, "-m", f"{edition}_app"])
+
+
+@cli.command()
+def check(
+    urls: Annotated[list[str] | None, typer.Argument(help="URLs of a running WSGI and a running ASGI service")] = None,
+) -> None:
+    """Prove that both editions answer the same bytes; started here, or running under two URLs."""
+    from .lab import parity
+    from .report.parity import print_parity
+
+    if urls and len(urls) != 2:
+        raise typer.BadParameter(f"give two URLs, WSGI first, or none (got {len(urls)})")
+    pair = (urls[0], urls[1]) if urls else None
+    result = parity.run(config.load(), pair, _progress)
+    print_parity(result, sys.stdout)
+    if not result.is_equal:
+        raise CheckFailed("The two editions do not answer alike", hint="Run a curl line above to see it yourself")
+
+
+@cli.command()
+def compare(
+    rounds: Annotated[int | None, typer.Option(min=2, help="Rounds; more make narrower intervals")] = None,
+    connections: Annotated[int, typer.Option(min=1, max=1_000, help="Connections under load")] = 32,
+    seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+) -> None:
+    """Check that both editions answer alike, then load both in interleaved rounds and compare."""
+    from .lab import editions
+    from .lab import parity
+    from .report.parity import print_parity
+    from .report.table import print_comparison
+
+    settings = config.load()
+    result = parity.run(settings, None, _progress, scope="quick")
+    if not result.is_equal:
+        print_parity(result, sys.stdout)
+        raise NotComparable("The two editions do not answer alike, so nothing was timed", hint="make check")
+    with _database(settings) as url:
+        measured, path = editions.compare_editions(
+            settings,
+            url,
+            seed=seed,
+            rounds=rounds,
+            connections=connections,
+            directory=RESULTS,
+            progress=_progress,
+        )
+    print_comparison(measured, sys.stdout)
+    _messages.print(f"Raw samples and manifest: {path}", markup=False)
+
+
+@cli.command("bench-services")
+def bench_services(
+    rounds: Annotated[int | None, typer.Option(min=2, help="Rounds; more make narrower intervals")] = None,
+    seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+) -> None:
+    """Compare each edition's CPU per request with a raw driver's under the same server."""
+    from .lab import editions
+    from .report.table import print_bench
+
+    settings = config.load()
+    with _database(settings) as url:
+        measured = editions.bench_editions(
+            settings, url, seed=seed, rounds=rounds, directory=RESULTS, progress=_progress
+        )
+    print_bench(measured, sys.stdout)
+
+
+@cli.command()
+def twins() -> None:
+    """Show where the twin files differ, and fail if they are not the same program."""
+    from . import twins as proof
+    from .report.twins import print_twins
+
+    checked = [(file, proof.compare(*proof.texts(file), file)) for file in proof.FILES if file.kind == "twin"]
+    print_twins(proof.extents(), [(file, *proof.texts(file)) for file, _ in checked], sys.stdout)
+    wrong = [(file, difference) for file, differences in checked for difference in differences]
+    for file, difference in wrong:
+        _messages.print(
+            f"{file.name}:{difference.line}: expected {difference.expected!r}, found {difference.found!r}",
+            markup=False,
+        )
+    if wrong:
+        raise CheckFailed(
+            "The twins are not the same program",
+            why=f"{len(wrong)} differences beyond async, await and the closed table of names",
+            hint="Change both editions together, the WSGI one first",
+        )
+
+
+@cli.command("config")
+def show_config() -> None:
+    """Show every setting in force, where it comes from, secrets masked."""
+    rows = config.describe()
+    widths = [max(len(getattr(row, name)) for row in rows) for name in ("key", "value")]
+    for row in rows:
+        print(f"{row.key:{widths[0]}}  {row.value:{widths[1]}}  {row.source}")
+
+
+@cli.command()
+def doctor() -> None:
+    """Check what this machine offers, and say what is missing."""
+    from . import doctor as examination
+
+    settings = config.load()
+    findings = examination.examine(settings)
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        print(f"{finding.level:5} {finding.subject:{width}}  {finding.text}")
+        if finding.hint:
+            print(f"{'':5} {'':{width}}  -> {finding.hint}")
+    examination.verdict(findings)
+
+
+@cli.command("database-url")
+def database_url() -> None:
+    """Print the database's URL; the embedded PostgreSQL runs while a service or a command uses it."""
+    from . import postgres
+
+    settings = config.load()
+    if settings.database_url is not None:
+        print(settings.database_url.get_secret_value())
+        return
+    url = postgres.running_url(settings.data_dir.resolve())
+    if url is None:
+        with _database(settings) as started:
+            print(started, flush=True)
+        _messages.print("The embedded PostgreSQL runs while a service does: make run-wsgi, then connect.")
+    else:
+        print(url)
+
+
+@cli.command("database-reset")
+def database_reset() -> None:
+    """Drop the project's tables and seed them anew."""
+    from sqlalchemy import create_engine
+
+    from . import engine
+    from . import seed
+
+    settings = config.load()
+    with _database(settings) as url:
+        wsgi: Edition = "wsgi"
+        parsed = engine.engine_url(url, wsgi)
+        options = engine.engine_options(settings, wsgi, parsed.get_driver_name())
+        database = create_engine(parsed, connect_args=options["connect_args"], hide_parameters=True)
+        try:
+            with database.begin() as connection:
+                seed.drop(connection)
+                seed.create(connection)
+        finally:
+            database.dispose()
+    print("The tables world, fortune, accounts and transfers are as new.")
+
+
+@cli.command()
+def clean() -> None:
+    """Stop the embedded PostgreSQL and remove its data; refused while something uses it."""
+    from . import postgres
+
+    data_dir = config.load().data_dir.resolve()
+    postgres.destroy(data_dir)
+    with suppress(OSError):
+        data_dir.rmdir()

@@ -1,0 +1,124 @@
+"""The measurements of the two editions, from settings to result: which services, which load, which manifest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+from shared.config import Settings
+from shared.config import mask
+from shared.contract import CONTRACT
+from shared.engine import engine_url
+from shared.lab import bench_services
+from shared.lab import compare
+from shared.lab.compare import Progress
+from shared.lab.compare import RunningSubject
+from shared.lab.environment import manifest
+from shared.lab.load import LoadClient
+from shared.lab.plan import Scenario
+from shared.lab.plan import Timing
+from shared.lab.process import CoreRoles
+from shared.lab.process import choose_cores
+from shared.lab.process import edition_spec
+from shared.lab.process import running
+from shared.lab.result import Comparison
+from shared.lab.result import Manifest
+from shared.lab.result_file import result_path
+from shared.statements import SERVER_VERSION
+
+# What the first comparison loads: no database, one row, many statements, a transaction, a page, a slow query.
+COMPARED = ("plaintext", "db", "queries", "updates", "fortunes", "sleep")
+
+
+def scenarios() -> tuple[Scenario, ...]:
+    """Return the scenarios of the comparison, with the contract's load targets."""
+    targets = {endpoint.name: endpoint.load[0] for endpoint in CONTRACT if endpoint.load}
+    return tuple(Scenario(targets[name], targets[name]) for name in COMPARED)
+
+
+def compare_editions(
+    settings: Settings,
+    url: str,
+    *,
+    seed: int,
+    rounds: int | None,
+    connections: int,
+    directory: Path,
+    progress: Progress,
+) -> tuple[Comparison, Path]:
+    """Start both editions, load them in interleaved rounds and return the result and where it was written.
+
+    Args:
+        settings: Settings of both services.
+        url: The database, without a driver.
+        seed: Fixes order and resampling.
+        rounds: Rounds per scenario; None for the default.
+        connections: Connections under load.
+        directory: Where the result is written.
+        progress: Called with one line at each step.
+
+    Raises:
+        EnvironmentFailure: If a service or the load client ends.
+        NotComparable: If an edition answers a scenario with nothing but failures.
+    """
+    cores = choose_cores()
+    made = _manifest(settings, url, seed, cores)
+    path = result_path(directory, "compare", made.time_utc)
+    timing = Timing(concurrency=connections) if rounds is None else Timing(concurrency=connections, rounds=rounds)
+    specs = (edition_spec("wsgi", {"DATABASE_URL": url}), edition_spec("asgi", {"DATABASE_URL": url}))
+    progress("starting both editions")
+    with running(specs, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
+        result = compare.run(
+            [RunningSubject.of_service(service) for service in services],
+            scenarios(),
+            client=client,
+            manifest=made,
+            baseline="wsgi",
+            timing=timing,
+            path=path,
+            progress=progress,
+        )
+    return result, path
+
+
+def bench_editions(
+    settings: Settings,
+    url: str,
+    *,
+    seed: int,
+    rounds: int | None,
+    directory: Path,
+    progress: Progress,
+) -> tuple[Comparison, ...]:
+    """Compare each edition with a raw driver under the same server; arguments as for `compare_editions`.
+
+    Raises:
+        EnvironmentFailure: If a service does not start, or ends.
+    """
+    timing = bench_services.TIMING
+    return bench_services.run(
+        environ={"DATABASE_URL": url},
+        make_manifest=lambda: _manifest(settings, url, seed, choose_cores()),
+        control_database_url=url,
+        timing=timing
+        if rounds is None
+        else Timing(rounds=rounds, ramp_s=timing.ramp_s, window_s=timing.window_s, concurrency=timing.concurrency),
+        directory=directory,
+        progress=progress,
+    )
+
+
+def _manifest(settings: Settings, url: str, seed: int, cores: CoreRoles) -> Manifest:
+    shown: Mapping[str, str] = {name.upper(): mask(name, getattr(settings, name)) for name in Settings.model_fields}
+    return manifest(
+        seed=seed, cores=cores, settings={"wsgi": shown, "asgi": shown}, database_version=_database_version(url)
+    )
+
+
+def _database_version(url: str) -> str:
+    database = create_engine(engine_url(url, "wsgi"))
+    try:
+        with database.connect() as connection:
+            return str(connection.scalar(SERVER_VERSION))
+    finally:
+        database.dispose()

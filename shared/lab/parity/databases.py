@@ -1,0 +1,98 @@
+"""Databases of the check's own: created, seeded, and dropped whatever happens."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+from sqlalchemy import Connection
+from sqlalchemy import create_engine
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from shared import seed
+from shared.engine import engine_url
+from shared.errors import EnvironmentFailure
+from shared.errors import UsageError
+
+PREFIX = "parity"
+_OURS = re.compile(rf"{PREFIX}_(\d+)_[0-9a-f]+_(?:wsgi|asgi)")
+
+
+@contextmanager
+def fresh_pair(url: str) -> Iterator[tuple[str, str]]:
+    """Create two equal, seeded databases on a server and yield their URLs; drop them at the end.
+
+    Raises:
+        EnvironmentFailure: If the server cannot be reached.
+        UsageError: If the role may not create databases.
+    """
+    stem = f"{PREFIX}_{os.getpid()}_{secrets.token_hex(4)}"
+    names = (f"{stem}_wsgi", f"{stem}_asgi")
+    urls = tuple(make_url(url).set(database=name).render_as_string(hide_password=False) for name in names)
+    with administration(url) as connection:
+        may_create = connection.execute(
+            text("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user")
+        ).scalar_one()
+        if not may_create:
+            raise UsageError(
+                "The parity check needs databases of its own",
+                why="the role in DATABASE_URL may not create databases",
+                hint="Give it CREATEDB, unset DATABASE_URL to use the embedded PostgreSQL, or name two running services",
+            )
+        _drop_leftovers(connection)
+        try:
+            connection.execute(text(f'CREATE DATABASE "{names[0]}"'))
+            _fill(urls[0])
+            # A copy, so that rows, sequences and statistics are the same.
+            connection.execute(text(f'CREATE DATABASE "{names[1]}" TEMPLATE "{names[0]}"'))
+            yield urls[0], urls[1]
+        finally:
+            for name in names:
+                connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+@contextmanager
+def administration(url: str) -> Iterator[Connection]:
+    """Yield a connection in autocommit.
+
+    Raises:
+        EnvironmentFailure: If the server cannot be reached.
+    """
+    engine = create_engine(engine_url(url, "wsgi"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    try:
+        connection = engine.connect()
+    except SQLAlchemyError as error:
+        raise EnvironmentFailure(
+            "The parity check cannot reach the database",
+            why=str(getattr(error, "orig", error)).strip(),
+            hint="Check DATABASE_URL (make config shows it), or unset it to use the embedded PostgreSQL",
+        ) from error
+    with connection:
+        yield connection
+
+
+def _fill(url: str) -> None:
+    engine = create_engine(engine_url(url, "wsgi"), poolclass=NullPool)
+    with engine.begin() as connection:
+        seed.create(connection)
+
+
+def _drop_leftovers(connection: Connection) -> None:
+    """Drop the databases of a check that was killed: its process is gone and nobody is connected."""
+    idle = connection.execute(
+        text(
+            "SELECT datname FROM pg_database WHERE datname LIKE :prefix AND NOT EXISTS "
+            "(SELECT FROM pg_stat_activity WHERE pg_stat_activity.datname = pg_database.datname) "
+            "AND pg_has_role(datdba, 'USAGE')"
+        ),
+        {"prefix": PREFIX + "\\_%"},
+    )
+    for name in list(idle.scalars()):
+        found = _OURS.fullmatch(name)
+        if found and not psutil.pid_exists(int(found[1])):
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}"'))

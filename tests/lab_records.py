@@ -1,0 +1,135 @@
+"""Records of a comparison made by hand, for tests that need one without measuring."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from shared.lab import checks
+from shared.lab import summary
+from shared.lab.plan import Scenario
+from shared.lab.plan import Timing
+from shared.lab.result import Comparison
+from shared.lab.result import Manifest
+from shared.lab.result import RequestErrors
+from shared.lab.result import Samples
+from shared.lab.result import Slice
+
+MANIFEST = Manifest(
+    time_utc="2026-11-22T13:45:01+00:00",
+    command=("wsgi-vs-asgi", "compare"),
+    seed=7,
+    python="CPython 3.11.7",
+    packages={"uvicorn": "0.54.0"},
+    cpu_model="Test CPU",
+    cores=2,
+    core_roles={"server": "0", "client": "1", "apart": "yes"},
+    governor=None,
+    memory_bytes=2**33,
+    kernel="Linux 6 x86_64",
+    load_average=(0.1, 0.2, 0.3),
+    git_commit="7ffba4f",
+    git_dirty=True,
+    settings={"wsgi": {"POOL_SIZE": "10"}},
+    database_version="18.6",
+)
+SECOND_NS = 10**9
+
+
+def make_slice(
+    subject: str,
+    *,
+    rps: int,
+    scenario: str = "db",
+    round_index: int = 0,
+    statuses: Sequence[int] = (200,),
+    errors: Sequence[int] = (),
+    time_s: float = 0.001,
+    cpu_s: float | None = 0.5,
+    reconnects: int = 0,
+    client_cpu_s: float = 0.2,
+) -> Slice:
+    """Return a slice with a window of one second and `rps` responses in it, evenly spread.
+
+    Args:
+        subject: Name of the subject.
+        rps: How many responses.
+        scenario: Name of the scenario.
+        round_index: Number of the round.
+        statuses: Given to the responses in turn.
+        errors: Kind of each error.
+        time_s: Response time of every response, in seconds.
+        cpu_s: CPU seconds of the server.
+        reconnects: Connections opened again.
+        client_cpu_s: CPU seconds of the load client.
+    """
+    start_ns = 5 * SECOND_NS
+    done_ns = start_ns + (np.arange(1, rps + 1, dtype=np.int64) * SECOND_NS) // max(rps, 1)
+    begun_ns = done_ns - int(time_s * SECOND_NS)
+    samples = Samples(
+        intended_ns=begun_ns,
+        sent_ns=begun_ns,
+        first_byte_ns=done_ns,
+        done_ns=done_ns,
+        status=np.resize(np.array(statuses, dtype=np.uint32), rps),
+        size_bytes=np.full(rps, 100, dtype=np.uint32),
+        connection=np.zeros(rps, dtype=np.uint32),
+    )
+    failed = RequestErrors(
+        kind=np.array(errors, dtype=np.uint32),
+        connection=np.zeros(len(errors), dtype=np.uint32),
+        intended_ns=np.full(len(errors), start_ns, dtype=np.int64),
+        at_ns=np.full(len(errors), start_ns, dtype=np.int64),
+    )
+    return Slice(
+        scenario=scenario,
+        subject=subject,
+        round=round_index,
+        position=0,
+        start_ns=start_ns,
+        window_start_ns=start_ns,
+        window_end_ns=start_ns + SECOND_NS,
+        samples=samples,
+        errors=failed,
+        reconnects=reconnects,
+        client_cpu_s=client_cpu_s,
+        elapsed_s=1.0,
+        server_cpu_s=cpu_s,
+        server_peak_bytes=50_000_000,
+    )
+
+
+def make_comparison(
+    slices: Sequence[Slice], *, subjects: Sequence[str] = ("wsgi", "asgi"), steady: bool = True
+) -> Comparison:
+    """Return the comparison that these slices make, with the first subject as the baseline."""
+    names = list(dict.fromkeys(piece.scenario for piece in slices))
+    cells = [
+        summary.cell_summary(
+            [piece for piece in slices if (piece.scenario, piece.subject) == (name, subject)],
+            steady=steady,
+            warm_up_slices=2,
+        )
+        for name in names
+        for subject in subjects
+    ]
+    ratios = [
+        ratio
+        for name in names
+        for ratio in summary.ratios([c for c in cells if c.scenario == name], baseline=subjects[0], seed=7)
+    ]
+    comparison = Comparison(
+        kind="compare",
+        manifest=MANIFEST,
+        model="closed",
+        timing=Timing(rounds=3, window_s=1.0),
+        subjects=tuple(subjects),
+        baseline=subjects[0],
+        scenarios=tuple(Scenario(name, f"/{name}") for name in names),
+        slices=tuple(slices),
+        cells=tuple(cells),
+        ratios=tuple(ratios),
+        foreign_core_share=dict.fromkeys(names, 0.01),
+        doubts=(),
+    )
+    return replace(comparison, doubts=checks.find_doubts(comparison))

@@ -1,0 +1,80 @@
+"""An HTTP server that does as it is told, badly if so told; it counts what it sees."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
+
+
+class ScriptedServer:
+    """Runs the script once per request; use `serving` to start one.
+
+    Args:
+        script: Gets the streams and the number of the request, from 1; it answers, or does something else.
+
+    Attributes:
+        port: Where it listens.
+        requests: Requests seen.
+        connections: Connections accepted.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.port = 0
+        self.requests = 0
+        self.connections = 0
+        self.started = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+
+    def run(self) -> None:
+        """Serve until `stop`; to be run in a thread."""
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    def stop(self) -> None:
+        """End, from another thread."""
+        self._loop.call_soon_threadsafe(self._end.set)
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._follow, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self.started.set()
+        await self._end.wait()
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while not writer.is_closing():
+                await reader.readuntil(b"\r\n\r\n")
+                self.requests += 1
+                await self.script(reader, writer, self.requests)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@contextmanager
+def serving(script: Script) -> Iterator[ScriptedServer]:
+    """Run a scripted server in a thread of its own."""
+    server = ScriptedServer(script)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert server.started.wait(5)
+        yield server
+    finally:
+        server.stop()
+        thread.join(5)
