@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.config import Edition
+from shared.session import CoreSession
 
 T = TypeVar("T")
 
@@ -23,8 +24,13 @@ EDITION: Edition = "asgi"
 FINISH_TIMEOUT_S = 2.0
 
 Lock = asyncio.Lock
-Session = AsyncSession
 Chunks = AsyncIterator[bytes]
+
+
+class Session(AsyncSession):
+    """The session of this edition; inside is the same one as in the other."""
+
+    sync_session_class = CoreSession
 
 
 async def pause(seconds: float) -> None:

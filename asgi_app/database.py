@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator
 from time import perf_counter
 
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared import schemas
@@ -25,6 +23,7 @@ from shared.pool import snapshot
 
 from .concurrency import EDITION
 from .concurrency import Lock
+from .concurrency import Session
 from .concurrency import finish
 from .concurrency import release
 from .concurrency import run_sync
@@ -52,12 +51,6 @@ class Database:
         url = engine_url(source.url, EDITION)
         self.engine = create_async_engine(url, **engine_options(settings, EDITION, url.get_driver_name()))
         measure(self.engine.pool, self.statistics)
-        self.open_session = async_sessionmaker(
-            self.engine,
-            expire_on_commit=False,
-            autoflush=False,
-            info={"isolation_level": settings.isolation_level},
-        )
         self.is_prepared = False
         self._preparing = Lock()
         self._failed_at = float("-inf")
@@ -107,6 +100,11 @@ class Database:
             result = await connection.execute(statements.SERVER_VERSION)
             return str(result.scalar_one())
 
+    def open_session(self) -> Session:
+        """Return a new session; it takes a connection with its first statement."""
+        info = {"isolation_level": self.settings.isolation_level}
+        return Session(self.engine, expire_on_commit=False, autoflush=False, info=info)
+
     def pool(self) -> schemas.Pool:
         """Return the state of the pool now."""
         return snapshot(self.engine.pool, self.statistics)
@@ -117,7 +115,7 @@ class Database:
         self.source.release()
 
 
-async def get_db(database: Database, endpoint: str) -> AsyncIterator[AsyncSession]:
+async def get_db(database: Database, endpoint: str) -> AsyncIterator[Session]:
     """Open a session around an endpoint.
 
     Committed when the endpoint asked for a transaction and succeeded, rolled back on any exit by exception, closed
@@ -142,7 +140,7 @@ async def get_db(database: Database, endpoint: str) -> AsyncIterator[AsyncSessio
     release(session)
 
 
-async def begin(session: AsyncSession, isolation_level: str | None = None) -> None:
+async def begin(session: Session, isolation_level: str | None = None) -> None:
     """Switch a transaction on; without one each statement of a session commits by itself.
 
     Args:

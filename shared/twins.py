@@ -80,20 +80,16 @@ FILES: tuple[File, ...] = (
     File(
         "database.py",
         "twin",
-        "SQLAlchemy has each class twice, under two names.",
+        "SQLAlchemy makes its engine under two names.",
         names=MappingProxyType(
             {
                 # A generator with `await` inside is an asynchronous one.
                 "AsyncIterator": "Iterator",
-                "AsyncSession": "Session",
-                "async_sessionmaker": "sessionmaker",
                 "create_async_engine": "create_engine",
             }
         ),
         imports=MappingProxyType(
             {
-                ("sqlalchemy.ext.asyncio", "AsyncSession"): ("sqlalchemy.orm", "Session"),
-                ("sqlalchemy.ext.asyncio", "async_sessionmaker"): ("sqlalchemy.orm", "sessionmaker"),
                 ("sqlalchemy.ext.asyncio", "create_async_engine"): ("sqlalchemy", "create_engine"),
             }
         ),

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.orm import Session as Session
 
 from shared.config import Edition
+from shared.session import CoreSession
 
 T = TypeVar("T")
 
@@ -19,6 +19,7 @@ EDITION: Edition = "wsgi"
 
 Lock = threading.Lock
 Chunks = Iterator[bytes]
+Session = CoreSession
 
 
 def pause(seconds: float) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from sqlalchemy import create_engine
-from sqlalchemy.orm import Session
-from sqlalchemy.orm import sessionmaker
 
 from shared import schemas
 from shared import seed
@@ -25,6 +23,7 @@ from shared.pool import snapshot
 
 from .concurrency import EDITION
 from .concurrency import Lock
+from .concurrency import Session
 from .concurrency import finish
 from .concurrency import release
 from .concurrency import run_sync
@@ -52,12 +51,6 @@ class Database:
         url = engine_url(source.url, EDITION)
         self.engine = create_engine(url, **engine_options(settings, EDITION, url.get_driver_name()))
         measure(self.engine.pool, self.statistics)
-        self.open_session = sessionmaker(
-            self.engine,
-            expire_on_commit=False,
-            autoflush=False,
-            info={"isolation_level": settings.isolation_level},
-        )
         self.is_prepared = False
         self._preparing = Lock()
         self._failed_at = float("-inf")
@@ -106,6 +99,11 @@ class Database:
         with self.engine.connect() as connection:
             result = connection.execute(statements.SERVER_VERSION)
             return str(result.scalar_one())
+
+    def open_session(self) -> Session:
+        """Return a new session; it takes a connection with its first statement."""
+        info = {"isolation_level": self.settings.isolation_level}
+        return Session(self.engine, expire_on_commit=False, autoflush=False, info=info)
 
     def pool(self) -> schemas.Pool:
         """Return the state of the pool now."""

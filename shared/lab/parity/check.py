@@ -1,0 +1,253 @@
+"""The whole parity check: services of its own or running ones, every case, one result."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from contextlib import contextmanager
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.config import Edition
+from shared.config import Settings
+from shared.engine import locate
+from shared.errors import EnvironmentFailure
+from shared.lab.parity import cases
+from shared.lab.parity import databases
+from shared.lab.parity import faults
+from shared.lab.parity.case import Case
+from shared.lab.parity.case import Limits
+from shared.lab.parity.case import Pair
+from shared.lab.parity.case import seeded
+from shared.lab.parity.cases.success import open_account
+from shared.lab.parity.comparison import Comparison
+from shared.lab.parity.comparison import Progress
+from shared.lab.parity.message import Request
+from shared.lab.parity.result import ParityResult
+from shared.lab.parity.result import Scope
+from shared.lab.parity.side import Side
+from shared.lab.parity.statements import StatementCounter
+from shared.lab.parity.transport import Address
+from shared.lab.parity.transport import exchange
+from shared.lab.process import Service
+from shared.lab.process import edition_spec
+from shared.lab.process import free_port
+
+EDITIONS: tuple[Edition, Edition] = ("wsgi", "asgi")
+# Small enough to be exceeded by a chunked body in a moment.
+UPLOAD_BYTES = 4_194_304
+# Accounts that every case may use, opened at the start.
+ACCOUNTS = ("first", "second")
+# Entries whose first call makes the drivers ask the database about itself.
+WARM_UP = ("/db", "/fortunes", "/updates", "/accounts", "/stream?rows=1", "/sleep?seconds=0", "/health/db")
+
+Services = tuple[Service, Service]
+
+
+def run(
+    settings: Settings,
+    urls: tuple[str, str] | None,
+    progress: Progress,
+    *,
+    scope: Scope = "full",
+) -> ParityResult:
+    """Compare the editions and return what was found.
+
+    Args:
+        settings: The project's settings.
+        urls: Running services, WSGI first; None: both are started here, each on a database of its own.
+        progress: Called with one line at each step.
+        scope: "quick" has the successes and the common errors of every entry.
+
+    Raises:
+        UsageError: If a URL is unusable, or the role in DATABASE_URL may not create databases.
+        EnvironmentFailure: If a service or the database cannot be started or reached.
+    """
+    started = time.monotonic()
+    with ExitStack() as stack:
+        found = _own(stack, settings, progress, scope) if urls is None else _running(stack, settings, urls, progress, scope)
+        comparison, why = found
+        totals = tuple(side.statements for side in comparison.sides)
+        return ParityResult(
+            groups=tuple(comparison.groups),
+            differences=tuple(comparison.found),
+            known=tuple(comparison.known),
+            not_compared=tuple(comparison.not_compared),
+            statements=None if why else (totals[0], totals[1]),
+            statements_why=why,
+            duration_s=time.monotonic() - started,
+            urls=(f"http://{comparison.sides[0].address}", f"http://{comparison.sides[1].address}"),
+            scope=scope,
+        )
+
+
+def _own(stack: ExitStack, settings: Settings, progress: Progress, scope: Scope) -> tuple[Comparison, str]:
+    progress("creating two databases")
+    source = locate(settings)
+    stack.callback(source.release)
+    own = stack.enter_context(databases.fresh_pair(source.url))
+    token = secrets.token_urlsafe(24)
+    pairs: tuple[Pair, ...] = ("main",) if scope == "quick" else ("main", "tight", "down")
+    progress(f"starting {2 * len(pairs)} services")
+    # pg_stat_statements misses a utility statement that is prepared once and run again (it forgets the plan's query id
+    # at the first run), so the driver that keeps prepared statements is told not to.
+    kept_none = make_url(own[1]).update_query_dict({"prepared_statement_cache_size": "0"})
+    service_urls = (own[0], kept_none.render_as_string(hide_password=False))
+    services = stack.enter_context(_started(settings, service_urls, token, pairs))
+    counters, why = _counters(stack, source.url, own)
+    comparison = Comparison(
+        sides=_sides(services["main"], token, counters),
+        progress=progress,
+        is_shared=False,
+        secrets=(token, *_passwords(source.url)),
+        setup="LAB=1 CHECK_TOKEN=$CHECK_TOKEN",
+    )
+    limits = _limits(settings, upload_bytes=UPLOAD_BYTES, lab=True)
+    _compare_plain(comparison, limits, scope)
+    if scope == "full":
+        pass
+    return comparison, why
+
+
+def _running(
+    stack: ExitStack, settings: Settings, urls: tuple[str, str], progress: Progress, scope: Scope
+) -> tuple[Comparison, str]:
+    addresses = [Address.of(url) for url in urls]
+    for edition, address in zip(EDITIONS, addresses, strict=True):
+        answer = exchange(address, Request("GET", "/livez"))[-1]
+        if answer.status != 200:
+            raise EnvironmentFailure(
+                f"The {edition} edition does not answer at {address}",
+                why=f"GET /livez: {answer.line}",
+                hint=f"Start it with: make run-{edition}",
+            )
+    token = settings.check_token.get_secret_value() if settings.check_token else None
+    counters: tuple[StatementCounter | None, StatementCounter | None] = (None, None)
+    why = "DATABASE_URL is not set, so the running services' database is not known"
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        counters, why = _counters(stack, url, (url, url))
+    nonce = secrets.token_hex(4)
+    sides = (
+        Side("wsgi", addresses[0], token, counters[0], nonce),
+        Side("asgi", addresses[1], token, counters[1], nonce),
+    )
+    comparison = Comparison(
+        sides=sides,
+        progress=progress,
+        is_shared=True,
+        secrets=tuple(filter(None, [token])),
+        setup="as they run",
+    )
+    lab = all(exchange(address, Request("GET", "/blocking?seconds=0"))[-1].status == 200 for address in addresses)
+    limits = _limits(settings, upload_bytes=None, lab=lab)
+    _compare_plain(comparison, limits, scope)
+    return comparison, why
+
+
+def _compare_plain(comparison: Comparison, limits: Limits, scope: Scope) -> None:
+    comparison.progress("opening accounts and warming up")
+    for side in comparison.sides:
+        _prepare(side)
+    every, skipped = cases.every(limits)
+    chosen = [case for case in every if scope == "full" or case.is_common]
+    comparison.compare(chosen, skipped if scope == "full" else ())
+
+
+def _prepare(side: Side) -> None:
+    """Let the pool connect and the drivers learn, and open the accounts that cases use."""
+    for target in WARM_UP:
+        # With a seed, so that the rows that are written are the same.
+        exchange(side.address, side.filled(Request("GET", target, seeded()), {}))
+    for name in ACCOUNTS:
+        step = open_account(name)
+        answers = side.answer(Case("", "", (step,)))
+        response = answers[0].last
+        if response.status != step.expects:
+            raise EnvironmentFailure(
+                f"The {side.edition} edition does not open accounts",
+                why=f"POST /accounts: {response.line}",
+                hint="Ask it what is wrong: curl -i "f"http://{side.address}/readyz",
+            )
+        side.values[name] = answers[0].handed_out[name]
+
+
+def _sides(
+    services: Services, token: str, counters: tuple[StatementCounter | None, StatementCounter | None]
+) -> tuple[Side, Side]:
+    nonce = secrets.token_hex(4)
+    return (
+        Side("wsgi", Address.of(services[0].url), token, counters[0], nonce),
+        Side("asgi", Address.of(services[1].url), token, counters[1], nonce),
+    )
+
+
+@contextmanager
+def _started(
+    settings: Settings, urls: tuple[str, str], token: str, pairs: tuple[Pair, ...]
+) -> Iterator[dict[Pair, Services]]:
+    """Start every pair at once, and stop all of them at the end."""
+    with ExitStack() as stack, ThreadPoolExecutor(2 * len(pairs)) as pool:
+        services: dict[Pair, Services] = {}
+        for pair in pairs:
+            wsgi, asgi = (
+                Service(edition_spec(edition, _environ(settings, url, token, pair)))
+                for edition, url in zip(EDITIONS, urls, strict=True)
+            )
+            services[pair] = (wsgi, asgi)
+        every = [service for pair in services.values() for service in pair]
+        starts = [pool.submit(stack.enter_context, service) for service in every]
+        for start in starts:
+            start.result()
+        yield services
+
+
+def _environ(settings: Settings, url: str, token: str, pair: Pair) -> dict[str, str]:
+    """Return the settings of a service; those that cases depend on are fixed, whatever the environment says."""
+    environ = {
+        "DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/nothing" if pair == "down" else url,
+        "CHECK_TOKEN": token,
+        "LAB": "1",
+        "WSGI_WORKERS": "1",
+        "ASGI_WORKERS": "1",
+        "MAX_UPLOAD_BYTES": str(UPLOAD_BYTES),
+        "MAX_BODY_BYTES": str(settings.max_body_bytes),
+        "MAX_HEADER_COUNT": str(settings.max_header_count),
+        "MAX_HEADER_BYTES": str(settings.max_header_bytes),
+        "MAX_LINE_BYTES": str(settings.max_line_bytes),
+        # What the parsers refuse is said in a line each.
+        "LOG_LEVEL": "error",
+    }
+    return environ | (faults.TIGHT if pair == "tight" else {})
+
+
+def _counters(
+    stack: ExitStack, url: str, counted: tuple[str, str]
+) -> tuple[tuple[StatementCounter | None, StatementCounter | None], str]:
+    """Return a counter for each edition's database, or why there is none."""
+    try:
+        names = [make_url(each).database or "" for each in counted]
+        wsgi = stack.enter_context(StatementCounter(url, names[0]))
+        asgi = stack.enter_context(StatementCounter(url, names[1]))
+    except SQLAlchemyError as error:
+        why = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        return (None, None), f"pg_stat_statements cannot be read: {why}"
+    return (wsgi, asgi), ""
+
+
+def _limits(settings: Settings, *, upload_bytes: int | None, lab: bool) -> Limits:
+    return Limits(
+        max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=upload_bytes,
+        max_header_count=settings.max_header_count,
+        max_header_bytes=settings.max_header_bytes,
+        max_line_bytes=settings.max_line_bytes,
+        lab=lab,
+    )
+
+
+def _passwords(url: str) -> tuple[str, ...]:
+    password = make_url(url).password
+    return (str(password),) if password else ()
