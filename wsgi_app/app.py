@@ -4,6 +4,7 @@ What a request means (routes, validation, answers) is decided in `shared`; what 
 are joined to the interface: where the bytes of a request come from, and how an answer is handed over.
 """
 
+import atexit
 import os
 from collections.abc import Callable
 from collections.abc import Generator
@@ -195,6 +196,8 @@ class Application:
             self._routes = routing.routes(table, lambda resource: resource)
             self._book_other = instruments().meter("(none)")
             self._pid = os.getpid()
+            # At the process's end under any server; it comes after the last of its threads.
+            atexit.register(self.stop)
 
     def stop(self) -> None:
         """Close what the process has opened."""
@@ -223,6 +226,8 @@ class Application:
                 resource.refuse(request.method)
         except Exception as error:
             answer = answers.failure(error, request.path, request.header("traceparent"))
+            # PEP 3333 leaves the connection to the server, which closes it if too much of the body is unread.
+            answer.headers = [field for field in answer.headers if field[0] != "Connection"]
             body = () if request.method == "HEAD" else (answer.body,)
         start_response(STATUS_LINES[answer.status], answer.headers)
         book(answer.status, perf_counter() - started)

@@ -37,7 +37,6 @@ def options(settings: Settings) -> dict[str, Any]:
         "control_socket_disable": True,
         "worker_tmp_dir": str(HEARTBEAT_DIRECTORY) if os.access(HEARTBEAT_DIRECTORY, os.W_OK) else None,
         "post_worker_init": _worker_started,
-        "worker_exit": _worker_ended,
         "child_exit": lambda arbiter, worker: metrics.forget(worker.pid),
     }  # fmt: skip
 
@@ -72,9 +71,3 @@ def serve(settings: Settings) -> int:
 
 def _worker_started(worker: Any) -> None:
     worker.wsgi.start()
-
-
-def _worker_ended(arbiter: Any, worker: Any) -> None:
-    # Also called for a worker that could not load the application.
-    if worker.wsgi is not None:
-        worker.wsgi.stop()
