@@ -116,6 +116,6 @@ def sessions(url: str, edition: str, state: str = "%") -> int:
     """Return how many connections an edition has at a database, in one state or in any."""
     count = (
         "SELECT count(*) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND application_name = %s AND state LIKE %s"
+        "WHERE datname = current_database() AND application_name LIKE %s AND state LIKE %s"
     )
     return int(str(rows(url, count, (f"wsgi-vs-asgi {edition}", state))[0][0]))

@@ -1,6 +1,7 @@
 """An HTTP server that does as it is told, badly if so told; it counts what it sees."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable
 from collections.abc import Callable
@@ -48,10 +49,12 @@ class ScriptedServer:
         self.started.set()
         await self._end.wait()
         server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # A client may have connected just now: go on until nobody is left.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await asyncio.sleep(0)
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -60,10 +63,13 @@ class ScriptedServer:
                 await reader.readuntil(b"\r\n\r\n")
                 self.requests += 1
                 await self.script(reader, writer, self.requests)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        # The stream's own callback cannot take a cancelled task, so `stop` ends here too.
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
 
 
 @contextmanager

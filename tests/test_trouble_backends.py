@@ -42,8 +42,8 @@ def test_killed_backends_cost_one_503_per_connection_at_most(
     killed_at = []
     for _ in range(3):
         time.sleep(0.5)
-        killed += kill_all(new_database, edition)
         killed_at.append(time.monotonic())
+        killed += kill_all(new_database, edition)
     time.sleep(1.5)
     replies = crowd.stop()
     assert killed >= 3
@@ -68,7 +68,7 @@ def test_connections_that_died_while_idle_cost_no_request_anything(
         together([lambda: get(service.port, "/sleep?seconds=0.2")] * POOL_SIZE)
         assert kill_all(new_database, edition) == POOL_SIZE
         eventually(lambda: sessions(new_database, edition) == 0, 2)
-        paths = ["/db", "/updates?queries=2", "/stream?rows=5", "/health/db", "/sleep?seconds=0.1"] * 3
+        paths = ["/db", "/updates?queries=2", "/stream?rows=5", "/fortunes", "/sleep?seconds=0.1"] * 3
         replies = together([lambda path=path: get(service.port, path) for path in paths])  # type: ignore[misc]
         assert [reply.status for reply in replies] == [200] * len(paths)
     service.stop()
@@ -82,13 +82,15 @@ def test_connections_that_died_while_idle_cost_no_request_anything(
         ("/queries?queries=3", ["SELECT"] * 3),
         ("/fortunes", ["SELECT"]),
         ("/updates?queries=1", ["BEGIN", "COMMIT", "SELECT", "UPDATE"]),
-        ("/stream?rows=1", ["BEGIN", "COMMIT", "DECLARE", "FETCH"]),
     ],
 )
 def test_request_sends_its_statements_and_no_ping(
     edition: Edition, start_service: ServiceFactory, new_database: str, path: str, statements: list[str]
 ) -> None:
-    """Counted at the database, on a connection that was used before, by a write as well."""
+    """Counted at the database, on a connection that was used before, by a write as well.
+
+    Not for /stream: pg_stat_statements leaves out a FETCH that was prepared, as asyncpg's is.
+    """
     service = start_service(edition, DATABASE_URL=new_database, POOL_SIZE="1")
     assert {get(service.port, before).status for before in (path, "/updates", path)} == {200}
     rows(new_database, "SELECT pg_stat_statements_reset()")

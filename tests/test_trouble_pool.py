@@ -43,7 +43,8 @@ def test_eleventh_request_waits_for_the_first_release(edition: Edition, start_se
     sleepers = Sleepers(service, 1.5)
     eventually(lambda: pool_of(service)["checked_out"] == POOL_SIZE, 2)
     eleventh = Sleepers(service, 0, count=1)
-    seen = eventually(lambda: pool if (pool := pool_of(service))["waiting"] else None, 2)
+    eventually(lambda: pool_of(service)["waiting"], 2)
+    seen = pool_of(service)
     assert (seen["size"], seen["checked_out"], seen["idle"], seen["waiting"]) == (POOL_SIZE, POOL_SIZE, 0, 1)
     before_s = seen["totals"]["wait_s_sum"]
     (reply,) = eleventh.replies()
