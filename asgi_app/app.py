@@ -235,7 +235,8 @@ class Service:
                 async for chunk in chunks:
                     if left.done():
                         return
-                    async with asyncio.timeout(self.settings.request_timeout):
+                    # The server's own bound comes first, where it has one (`pipeline`).
+                    async with asyncio.timeout(self.settings.graceful_timeout):
                         await send(_body(chunk, more=True))
             await send(_body(b"", more=False))
         finally:

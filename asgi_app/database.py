@@ -1,6 +1,7 @@
 """The engine, its pool and its sessions: one engine for each process, one session for each request that needs one."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from time import perf_counter
 
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -135,9 +136,20 @@ async def get_db(database: Database, endpoint: str) -> AsyncIterator[Session]:
         if "is_writing" in session.info:
             await finish(session.commit)
     except BaseException:
-        await finish(session.close)
+        await finish(partial(abandon, session))
         raise
     release(session)
+
+
+async def abandon(session: Session) -> None:
+    """Roll back and close a session; a connection that cannot even do that is thrown away.
+
+    What made the request fail stays the error that is told.
+    """
+    try:
+        await session.close()
+    except Exception:
+        await session.invalidate()
 
 
 async def begin(session: Session, isolation_level: str | None = None) -> None:

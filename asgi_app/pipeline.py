@@ -5,10 +5,15 @@ refused is answered in the contract's form, and a stop answers what a client may
 """
 
 import asyncio
+from email.utils import formatdate
 from functools import lru_cache
+from time import time
+from typing import TYPE_CHECKING
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from shared import answers
@@ -17,19 +22,52 @@ from shared.config import load
 from shared.errors import HeadersTooLarge
 from shared.errors import MalformedRequest
 from shared.errors import RequestError
+from shared.errors import UnmetExpectation
 from shared.errors import UriTooLong
+
+if TYPE_CHECKING:
+    from asgiref.typing import ASGISendEvent
 
 from .app import app
 
 # How long a kept-alive connection outlives a stop, for a request that is on its way; gunicorn's own figure.
 STOP_LINGER_S = 2.0
-# "GET " and " HTTP/1.1" around the target.
-LINE_OVERHEAD_BYTES = 13
+# The spaces and " HTTP/1.1" around the target, beside the method.
+LINE_OVERHEAD_BYTES = 10
+# The colon, the space and the line's end around a field's name and value.
+FIELD_OVERHEAD_BYTES = 4
+NO_REQUEST = "The bytes are not an HTTP/1.1 request"
+# Fields that cannot be combined into a list, so that a repeated one could be read in two ways (RFC 9110, section 5.3).
+SINGLETON_FIELDS = frozenset({b"host", b"content-type"})
 
 
 @lru_cache(maxsize=1)
 def _settings() -> Settings:
     return load()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
+class Cycle(RequestResponseCycle):
+    """A response that is dated when it is sent, and that an HTTP/1.0 client can read to its end."""
+
+    is_until_close = False
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        """Send a part of the response."""
+        if message["type"] == "http.response.start":
+            # uvicorn's own is as old as the request, and older where something blocked the loop.
+            self.default_headers = [(b"date", _date(int(time()))), *self.default_headers[1:]]
+            if self.scope["http_version"] == "1.0":
+                self.is_until_close = all(name != b"content-length" for name, _ in message["headers"])
+                # HTTP/1.0 knows no chunks: without a length the response ends with the connection.
+                self.chunked_encoding = False if self.is_until_close else None
+        elif self.is_until_close and message["type"] == "http.response.body":
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 class Protocol(HttpToolsProtocol):
@@ -44,6 +82,8 @@ class Protocol(HttpToolsProtocol):
         self._refusal: RequestError | None = None
         self._is_stopping = False
         self._silence: asyncio.TimerHandle | None = None
+        self._late_refusal: RequestError | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; it is closed unless a request's head arrives in time."""
@@ -53,7 +93,19 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let a connection go."""
         self._heard()
+        self._read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Let the application wait, until the client has read; one that does not in time is cut off."""
+        super().pause_writing()
+        # Aborted, not closed: closing waits for the client to read what is left.
+        self._unread = self.loop.call_later(self._limits.request_timeout, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Let the application go on."""
+        self._read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless the head has grown beyond what all limits allow together."""
@@ -74,28 +126,64 @@ class Protocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
         super().on_url(url)
-        if len(self.url) + LINE_OVERHEAD_BYTES > self._limits.max_line_bytes:
+        if len(self.parser.get_method()) + len(self.url) + LINE_OVERHEAD_BYTES > self._limits.max_line_bytes:
             self._refuse(UriTooLong("The request line is too long", close=True))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field."""
-        if len(name) + len(value) > self._limits.max_header_bytes or len(self.headers) >= self._limits.max_header_count:
+        size = len(name) + len(value) + FIELD_OVERHEAD_BYTES
+        if size > self._limits.max_header_bytes or len(self.headers) >= self._limits.max_header_count:
             self._refuse(HeadersTooLarge("Too many header fields, or one that is too large", close=True))
-        super().on_header(name, value)
+        name = name.lower()
+        if name in SINGLETON_FIELDS and any(field == name for field, _ in self.headers):
+            self._refuse(MalformedRequest(NO_REQUEST, close=True))
+        if name == b"expect" and value.lower() != b"100-continue":
+            self._refuse(UnmetExpectation("The only expectation this service knows is 100-continue", close=True))
+        if name == b"transfer-encoding" and value.lower().rpartition(b",")[2].strip() != b"chunked":
+            self._refuse(MalformedRequest(NO_REQUEST, close=True))
+        # Spaces after a value are no part of it (RFC 9110, section 5.5).
+        super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Start the application."""
         self._is_in_head = False
         self._heard()
+        self._check_version()
+        if self.url[:1] != b"/":
+            self._check_target()
         super().on_headers_complete()
+        # Its task runs later, so that nothing has been sent by the class that it was made from.
+        self.cycle.__class__ = Cycle
         if self._is_stopping:
             self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """Answer what never reached the application."""
-        error = self._refusal or MalformedRequest("The bytes are not an HTTP/1.1 request", close=True)
-        self.transport.write(answers.raw(answers.problem(error, None), server="uvicorn"))
+        error, path = self._refusal or MalformedRequest(NO_REQUEST, close=True), None
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                # What came before is answered first.
+                self._late_refusal = error
+                return
+            error, path = MalformedRequest("The body cannot be read", close=True), self.scope["path"]
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(answers.raw(answers.problem(error, path), server="uvicorn"))
         self.transport.close()
+
+    def on_message_complete(self) -> None:
+        """End a request; a body that is here already need not be asked for."""
+        self.cycle.waiting_for_100_continue = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or refuse what came instead of one."""
+        super().on_response_complete()
+        if self._late_refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
+            self._refusal = self._late_refusal
+            self.send_400_response("")
 
     def shutdown(self) -> None:
         """Begin to stop: /readyz says so, and an idle connection stays a moment for a request that is on its way."""
@@ -109,6 +197,25 @@ class Protocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
+    def _check_version(self) -> None:
+        """Refuse the versions that the parser knows and this service does not speak."""
+        version = self.parser.get_http_version()
+        if version == "1.1":
+            return
+        # Chunks in HTTP/1.0 are faulty framing (RFC 9112, section 6.1).
+        if version != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers):
+            self._refuse(MalformedRequest(NO_REQUEST, close=True))
+
+    def _check_target(self) -> None:
+        """Take a target that is no path: all of the server, or a whole URL, whose path may be empty."""
+        if self.url == b"*":
+            if self.parser.get_method() != b"OPTIONS":
+                self._refuse(MalformedRequest(NO_REQUEST, close=True))
+            return
+        parsed = httptools.parse_url(self.url)
+        if parsed.path is None:
+            self.url = b"/?" + parsed.query if parsed.query else b"/"
+
     def _refuse(self, error: RequestError) -> None:
         self._refusal = error
         # The parser reports whatever its callbacks raise, and uvicorn then calls send_400_response.
@@ -118,3 +225,8 @@ class Protocol(HttpToolsProtocol):
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
+
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

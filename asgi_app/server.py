@@ -35,6 +35,19 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
+class Supervisor(Multiprocess):
+    """uvicorn's supervisor of several workers, which stops listening when they do.
+
+    The kernel goes on accepting while anybody listens, and nobody would ever answer.
+    """
+
+    def terminate_all(self) -> None:
+        """Stop the workers."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
 def serve(settings: Settings) -> int:
     """Serve until a signal stops it; return the exit code."""
     # uvicorn ends by raising the signal that stopped it once more, for whatever handler was there before; a stop that
@@ -43,7 +56,7 @@ def serve(settings: Settings) -> int:
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(APPLICATION, **options(settings))
     if settings.asgi_workers > 1:
-        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor = Supervisor(config, sockets=[config.bind_socket()])
         supervisor.run()
         return int(any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes))
     server = uvicorn.Server(config)

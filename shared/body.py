@@ -61,7 +61,8 @@ def check_headers(settings: Settings, headers: Iterable[tuple[bytes, bytes]]) ->
     count = 0
     for name, value in headers:
         count += 1
-        if len(name) + len(value) > settings.max_header_bytes:
+        # With the colon, the space and the line's end, as gunicorn's parser counts.
+        if len(name) + len(value) + 4 > settings.max_header_bytes:
             raise HeadersTooLarge(f"A header field exceeds {settings.max_header_bytes} bytes", close=True)
     if count > settings.max_header_count:
         raise HeadersTooLarge(f"More than {settings.max_header_count} header fields", close=True)

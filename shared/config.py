@@ -163,10 +163,17 @@ def mask(name: str, value: object) -> str:
         return "embedded PostgreSQL" if name == "database_url" else "(unset)"
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
-        return make_url(secret).render_as_string(hide_password=True) if name == "database_url" else "***"
+        return _url_without_secrets(secret) if name == "database_url" else "***"
     if isinstance(value, bool):
         return "1" if value else "0"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _url_without_secrets(text: str) -> str:
+    url = make_url(text)
+    # libpq takes the password from the query as well.
+    query = {key: "..." if "password" in key else value for key, value in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True)
 
 
 def _read(environment: Mapping[str, str] | None, dotenv_path: str | None) -> tuple[Settings, dict[str, str]]:

@@ -101,8 +101,9 @@ def _connect_arguments(settings: Settings, edition: Edition, driver: str) -> dic
     session = {
         "statement_timeout": timeout_ms,
         "lock_timeout": timeout_ms,
-        # A client that left in a transaction must not hold its locks longer than a request may take.
-        "idle_in_transaction_session_timeout": str(round(settings.request_timeout * 1_000)),
+        # A service that was cut off in a transaction must not hold its locks for ever. Longer than a client of /stream
+        # may pause, whose transaction is idle meanwhile.
+        "idle_in_transaction_session_timeout": str(round(settings.graceful_timeout * 1_000)),
     }
     if driver == "asyncpg":
         return {

@@ -25,7 +25,9 @@ def document(*, lab: bool) -> str:
     """Return the OpenAPI document as JSON text; built on the first call."""
     endpoints = contract.endpoints(lab=lab)
     adapters: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
-        (("answer", endpoint.name), "serialization", TypeAdapter(endpoint.answer)) for endpoint in endpoints
+        (("answer", endpoint.name), "serialization", TypeAdapter(endpoint.answer))
+        for endpoint in endpoints
+        if _is_json(endpoint)
     ]
     adapters.append((("problem", ""), "serialization", TypeAdapter(schemas.Problem)))
     adapters += [
@@ -61,6 +63,11 @@ def document(*, lab: bool) -> str:
     )
 
 
+def _is_json(endpoint: contract.Endpoint) -> bool:
+    """Tell whether the answer's type is also the shape of what is sent."""
+    return endpoint.content_type == contract.JSON and endpoint.render is None and endpoint.answer is not None
+
+
 def _operation(
     endpoint: contract.Endpoint,
     shapes: dict[tuple[str, str], Any],
@@ -92,7 +99,7 @@ def _success(endpoint: contract.Endpoint, shapes: dict[tuple[str, str], Any]) ->
         response["headers"] = {"Location": {"schema": {"type": "string"}, "required": True}}
     if endpoint.answer is None:
         return response
-    if endpoint.content_type == contract.JSON and endpoint.render is None:
+    if _is_json(endpoint):
         response["content"] = {endpoint.content_type: {"schema": shapes["answer", endpoint.name]}}
     elif endpoint.content_type == contract.JSON:
         response["content"] = {endpoint.content_type: {"schema": {"type": "object"}}}
@@ -121,6 +128,9 @@ def _parameters(
         if schema.get("default", ...) is None:
             # A header that is left out has no value; null is nothing a client could send.
             schema = next(option for option in schema["anyOf"] if option.get("type") != "null")
+        if schema.get("type") == "string" and "default" in schema:
+            # What is written on the request line where the schema describes that text, not the value it is read as.
+            schema["default"] = str(schema["default"])
         parameters.append(
             {"name": field.alias or name, "in": place.value, "required": field.is_required(), "schema": schema}
         )

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
-from sqlalchemy.engine import make_url
 
 from .config import Edition
 from .config import Settings
 from .config import load
+from .config import mask
 from .engine import engine_url
 from .engine import locate
 from .errors import CommandError
@@ -53,15 +53,15 @@ def prepared(settings: Settings, edition: Edition) -> Iterator[None]:
         with tempfile.TemporaryDirectory(prefix=f"{edition}-metrics-") as directory:
             if settings.workers(edition) > 1:
                 os.environ.setdefault(DIRECTORY_KEY, directory)
-            _announce(settings, edition, source.url)
+            _announce(settings, edition)
             yield
     finally:
         source.release()
 
 
-def _announce(settings: Settings, edition: Edition, url: str) -> None:
+def _announce(settings: Settings, edition: Edition) -> None:
     threads = f" of {settings.wsgi_threads} threads" if edition == "wsgi" else " of one event loop"
-    where = "embedded PostgreSQL" if settings.database_url is None else make_url(url).render_as_string()
+    where = mask("database_url", settings.database_url)
     workers = settings.workers(edition)
     print(
         f"{edition}: http://{settings.host}:{settings.port(edition)} "

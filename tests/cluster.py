@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from typing import Literal
 
 import psutil
@@ -100,7 +101,7 @@ def tcp_postgres(directory: Path) -> Iterator[str]:
         run("pg_ctl", "stop", "-D", str(cluster), "-m", "immediate", "-w", "-s")
 
 
-def rows(url: str, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+def rows(url: str, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
     """Return the rows of one query, asked on a connection of its own."""
     connection = psycopg2.connect(url)
     try:
@@ -118,4 +119,4 @@ def sessions(url: str, edition: str, state: str = "%") -> int:
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND application_name LIKE %s AND state LIKE %s"
     )
-    return int(str(rows(url, count, (f"wsgi-vs-asgi {edition}", state))[0][0]))
+    return int(rows(url, count, (f"wsgi-vs-asgi {edition}", state))[0][0])

@@ -155,7 +155,7 @@ def test_bug_is_logged_with_its_trace_id(broken: Service) -> None:
     traceparent = f"00-{trace_id}-00f067aa0ba902b7-01"
     with httpx.Client(base_url=broken.url, verify=NO_TLS) as client:
         answer = client.get("/cpu?iterations=1", headers={"traceparent": traceparent})
-        unnamed = client.get("/cpu?iterations=1", headers={"traceparent": b"00-nonsense\xff-01"})
+        unnamed = client.get("/cpu?iterations=1", headers=[(b"traceparent", b"00-nonsense\xff-01")])
     assert answer.status_code == unnamed.status_code == 500
     log = broken.log_path.read_text()
     assert log.count(f"Bug while answering /cpu (trace id {trace_id})") == 1

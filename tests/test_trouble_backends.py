@@ -26,7 +26,7 @@ KILL = (
 
 def kill_all(url: str, edition: Edition) -> int:
     """End every connection of an edition; return how many there were."""
-    return int(str(rows(url, KILL, (f"wsgi-vs-asgi {edition}",))[0][0]))
+    return int(rows(url, KILL, (f"wsgi-vs-asgi {edition}",))[0][0])
 
 
 @pytest.mark.slow
@@ -100,5 +100,5 @@ def test_request_sends_its_statements_and_no_ping(
         "SELECT query, calls FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid "
         "WHERE datname = current_database() AND query NOT LIKE '%%pg_stat_statements%%'",
     )
-    words = sorted(word for query, calls in found for word in [str(query).split()[0]] * int(str(calls)))
+    words = sorted(word for query, calls in found for word in [query.split()[0]] * calls)
     assert words == statements

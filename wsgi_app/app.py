@@ -43,6 +43,7 @@ from .database import get_db
 
 READ_BYTES = 65_536
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+CLOSE = ("Connection", "close")
 
 open_db = contextmanager(get_db)
 
@@ -56,7 +57,7 @@ class Request:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
         # PEP 3333: the decoded bytes of the path, as latin-1.
-        self.path: str = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        self.path: str = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace") or "/"
 
     def header(self, name: str) -> str | None:
         """Return a header field's value, repeated fields joined by commas."""
@@ -226,12 +227,20 @@ class Application:
                 resource.refuse(request.method)
         except Exception as error:
             answer = answers.failure(error, request.path, request.header("traceparent"))
-            # PEP 3333 leaves the connection to the server, which closes it if too much of the body is unread.
-            answer.headers = [field for field in answer.headers if field[0] != "Connection"]
+            if CLOSE in answer.headers:
+                _close_after(start_response)
+                answer.headers.remove(CLOSE)
             body = () if request.method == "HEAD" else (answer.body,)
         start_response(STATUS_LINES[answer.status], answer.headers)
         book(answer.status, perf_counter() - started)
         return body
+
+
+def _close_after(start_response: StartResponse) -> None:
+    """Have gunicorn end the connection with this answer: PEP 3333 leaves the Connection field to the server."""
+    force_close = getattr(getattr(start_response, "__self__", None), "force_close", None)
+    if force_close is not None:
+        force_close()
 
 
 app = Application()

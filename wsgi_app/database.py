@@ -1,6 +1,7 @@
 """The engine, its pool and its sessions: one engine for each process, one session for each request that needs one."""
 
 from collections.abc import Iterator
+from functools import partial
 from time import perf_counter
 
 from sqlalchemy import create_engine
@@ -135,9 +136,20 @@ def get_db(database: Database, endpoint: str) -> Iterator[Session]:
         if "is_writing" in session.info:
             finish(session.commit)
     except BaseException:
-        finish(session.close)
+        finish(partial(abandon, session))
         raise
     release(session)
+
+
+def abandon(session: Session) -> None:
+    """Roll back and close a session; a connection that cannot even do that is thrown away.
+
+    What made the request fail stays the error that is told.
+    """
+    try:
+        session.close()
+    except Exception:
+        session.invalidate()
 
 
 def begin(session: Session, isolation_level: str | None = None) -> None:

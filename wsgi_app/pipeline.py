@@ -5,7 +5,9 @@ the contract's form, and a stop loses no connection that the kernel has accepted
 """
 
 import errno
+import signal
 import socket
+from typing import TYPE_CHECKING
 from typing import Any
 
 from gunicorn.http import errors as parser
@@ -20,11 +22,22 @@ from shared.errors import RequestError
 from shared.errors import UnmetExpectation
 from shared.errors import UriTooLong
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 
 class BoundedSocket(socket.socket):
-    """A client's socket that waits a bounded time where gunicorn would wait for ever."""
+    """A client's socket that waits a bounded time where gunicorn would wait for ever.
+
+    gunicorn asks for every body that a client holds back. Here it is asked for when it is read, so that a body which
+    nobody wants, or which is too large, is not sent at all.
+    """
 
     timeout_s = 10.0
+    owes_continue = False
 
     def setblocking(self, flag: bool, /) -> None:
         """Block with a time-out, or not at all."""
@@ -37,10 +50,31 @@ class BoundedSocket(socket.socket):
             TimeoutError: If the client sends nothing in time; with the code of a reset connection, which gunicorn
                 takes for what it is, a client that is gone, instead of logging a traceback.
         """
+        if self.owes_continue:
+            self.sendall(CONTINUE)
         try:
             return super().recv(bufsize, flags)
         except TimeoutError:
             raise TimeoutError(errno.ECONNRESET, "the client sent nothing in time") from None
+
+    def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
+        """Send bytes; 100 (Continue) is kept until the body is read, and dropped when there is an answer before."""
+        if data == CONTINUE:
+            self.owes_continue = True
+            return len(CONTINUE)
+        return super().send(data, flags)
+
+    def sendall(self, data: "ReadableBuffer", flags: int = 0, /) -> None:
+        """Send bytes.
+
+        Raises:
+            TimeoutError: If the client does not read them in time; with the same code.
+        """
+        self.owes_continue = False
+        try:
+            super().sendall(data, flags)
+        except TimeoutError:
+            raise TimeoutError(errno.ECONNRESET, "the client read nothing in time") from None
 
 
 class BoundedListener:
@@ -81,16 +115,29 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self.wsgi.database.is_draining = True
         super().handle_exit(sig, frame)
 
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop at once; but gracefully on a first Ctrl-C, which reaches every process of a terminal."""
+        if sig == signal.SIGINT:
+            self.handle_exit(sig, frame)
+        else:
+            super().handle_quit(sig, frame)
+
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Begin or end accepting; a stopping worker first takes what the kernel has accepted already."""
-        if not enabled and not self.alive and self._accepting:
-            for listener in self.sockets:
-                waiting = True
-                while waiting:
-                    before = self.nr_conns
-                    self.accept(listener)
-                    waiting = self.nr_conns > before
+        """Begin or end accepting.
+
+        A stopping worker takes what the kernel has accepted already, and then closes its listeners: the kernel would go
+        on accepting what nobody will ever answer.
+        """
         super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            waiting = True
+            while waiting:
+                before = self.nr_conns
+                self.accept(listener)
+                waiting = self.nr_conns > before
+            listener.close()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what never reached the application."""

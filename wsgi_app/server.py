@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from shared import metrics
 from shared.config import Settings
@@ -32,6 +33,8 @@ def options(settings: Settings) -> dict[str, Any]:
         "limit_request_fields": settings.max_header_count,
         "limit_request_field_size": settings.max_header_bytes,
         "http_parser": "fast",
+        # Nothing here trusts a header to say who the client is, or which part of the path is the application's.
+        "forwarded_allow_ips": "",
         "loglevel": settings.log_level,
         # Two instances of one user would share it.
         "control_socket_disable": True,
@@ -39,6 +42,14 @@ def options(settings: Settings) -> dict[str, Any]:
         "post_worker_init": _worker_started,
         "child_exit": lambda arbiter, worker: metrics.forget(worker.pid),
     }  # fmt: skip
+
+
+class PatientArbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's first process, which stops on Ctrl-C as on SIGTERM; a second Ctrl-C stops it at once."""
+
+    def handle_int(self) -> None:
+        """Stop gracefully."""
+        self.handle_term()
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
@@ -52,6 +63,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         """Hand our settings over."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
+
+    def run(self) -> None:
+        """Serve until a signal stops it."""
+        PatientArbiter(self).run()
 
     def load(self) -> Any:
         """Return the application; called in each worker, after fork."""

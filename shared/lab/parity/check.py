@@ -20,6 +20,7 @@ from shared.lab.parity import faults
 from shared.lab.parity.case import Case
 from shared.lab.parity.case import Limits
 from shared.lab.parity.case import Pair
+from shared.lab.parity.case import Skipped
 from shared.lab.parity.case import seeded
 from shared.lab.parity.cases.success import open_account
 from shared.lab.parity.comparison import Comparison
@@ -42,6 +43,7 @@ UPLOAD_BYTES = 4_194_304
 ACCOUNTS = ("first", "second")
 # Entries whose first call makes the drivers ask the database about itself.
 WARM_UP = ("/db", "/fortunes", "/updates", "/accounts", "/stream?rows=1", "/sleep?seconds=0", "/health/db")
+NEEDS_OWN = "needs services, and a database, that may be disturbed"
 
 Services = tuple[Service, Service]
 
@@ -107,8 +109,26 @@ def _own(stack: ExitStack, settings: Settings, progress: Progress, scope: Scope)
     limits = _limits(settings, upload_bytes=UPLOAD_BYTES, lab=True)
     _compare_plain(comparison, limits, scope)
     if scope == "full":
-        pass
+        _compare_faults(comparison, services, dict(zip(EDITIONS, own, strict=True)), token)
     return comparison, why
+
+
+def _compare_faults(comparison: Comparison, services: dict[Pair, Services], urls: faults.Urls, token: str) -> None:
+    plain = comparison.sides
+    comparison.compare(cases.faults.killed_idle(), send=faults.after_kill(urls))
+    comparison.compare(cases.faults.killed_in_use(), send=faults.during_kill(urls))
+    tight = " ".join(f"{key}={value}" for key, value in faults.TIGHT.items())
+    with comparison.other(_sides(services["tight"], token, (None, None)), f"{comparison.setup} {tight}"):
+        for side, main in zip(comparison.sides, plain, strict=True):
+            side.values.update(main.values)
+            exchange(side.address, Request("GET", "/db"))
+        comparison.compare(cases.faults.exhausted(), send=faults.while_pool_is_held)
+        comparison.compare(cases.faults.slow(), send=faults.while_tables_are_locked(urls))
+    nowhere = f"{comparison.setup} DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing"
+    with comparison.other(_sides(services["down"], token, (None, None)), nowhere):
+        for side, main in zip(comparison.sides, plain, strict=True):
+            side.values.update(main.values)
+        comparison.compare(cases.faults.down(), send=faults.without_database)
 
 
 def _running(
@@ -144,6 +164,9 @@ def _running(
     lab = all(exchange(address, Request("GET", "/blocking?seconds=0"))[-1].status == 200 for address in addresses)
     limits = _limits(settings, upload_bytes=None, lab=lab)
     _compare_plain(comparison, limits, scope)
+    if scope == "full":
+        makers = (cases.faults.exhausted, cases.faults.slow, cases.faults.down, cases.faults.killed_idle)
+        comparison.compare((), [Skipped(case.group, case.name, NEEDS_OWN) for make in makers for case in make()])
     return comparison, why
 
 

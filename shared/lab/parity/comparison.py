@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field
 from threading import Event
@@ -68,6 +70,16 @@ class Comparison:
             left_out.setdefault(item.group, []).append(item)
         for group in dict.fromkeys((*by_group, *left_out)):
             self._compare_group(group, by_group.get(group, []), left_out.get(group, []), send or self._send)
+
+    @contextmanager
+    def other(self, sides: tuple[Side, Side], setup: str) -> Iterator[None]:
+        """Compare another pair of services for a while."""
+        before = self.sides, self.setup
+        self.sides, self.setup = sides, setup
+        try:
+            yield
+        finally:
+            self.sides, self.setup = before
 
     def _compare_group(self, group: str, cases: list[Case], skipped: list[Skipped], send: Sender) -> None:
         self.progress(f"{group}: {len(cases)} cases")

@@ -1,7 +1,39 @@
-"""Where the two servers differ before any application is asked: case by case, with the reason.
+"""Where the two servers differ before either application is asked: case by case, with the reason.
 
-Only requests that HTTP forbids, and that at least one of the parsers refuses. A case that is listed here and does not
-differ any more is reported, so the list cannot outlive its reasons.
+Only requests that HTTP forbids, or that one of the parsers refuses by its own rules. A case that is listed here and does
+not differ any more is reported, so the list cannot outlive its reasons.
 """
 
-KNOWN: dict[str, str] = {}
+_METHODS = (
+    "llhttp (under uvicorn) knows a fixed list of methods and refuses the bytes of any other; gunicorn's parser takes any "
+    "token, so the application answers 405"
+)
+_MANY_FIELDS = (
+    "gunicorn's parser has room for 256 fields and takes more for garbage (400) before it counts them; between "
+    "MAX_HEADER_COUNT and 256 both answer 431"
+)
+
+KNOWN: dict[str, str] = {
+    "authority form": (
+        "CONNECT is for proxies: uvicorn cannot read its target (400), gunicorn takes it for a path that nobody serves (404)"
+    ),
+    "line: unknown method": _METHODS,
+    "line: method with odd characters": _METHODS,
+    "5000 header fields": _MANY_FIELDS,
+    "100000 header fields": _MANY_FIELDS,
+    "fields: folded value": (
+        "RFC 9112, section 5.2, lets a server refuse a folded line (llhttp does) or join it (gunicorn's parser does)"
+    ),
+    "fields: LF alone": (
+        "RFC 9112, section 2.2, lets a server take a bare LF for a line's end (gunicorn's parser does) or not (llhttp)"
+    ),
+    "chunked: LF alone": (
+        "in a chunked body llhttp refuses a bare LF at once, gunicorn goes on waiting for CRLF until the client ends"
+    ),
+    "chunked: huge size": (
+        "a chunk size beyond 64 bits is refused by llhttp at once; gunicorn waits for the bytes until the client ends"
+    ),
+    "framing: Content-Length beyond 64 bits": (
+        "llhttp refuses the number (400); gunicorn reads it, and the application finds the body too large (413)"
+    ),
+}

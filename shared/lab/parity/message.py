@@ -27,6 +27,7 @@ class Request:
         host: Value of the Host field; "": the service's address.
         raw: All bytes of the request, instead of everything above; `<<host>>` is the service's address.
         awaits_continue: Whether the body is held back until the server asks for it.
+        ends_sending: Whether the client says that nothing follows, as it must where a server would wait for more.
     """
 
     method: str = "GET"
@@ -38,6 +39,7 @@ class Request:
     host: str = ""
     raw: bytes = b""
     awaits_continue: bool = False
+    ends_sending: bool = False
 
     def filled(self, values: Mapping[str, str]) -> "Request":
         """Return the request with its placeholders replaced."""

@@ -97,6 +97,8 @@ class Exchange:
         assert self._socket is not None
         if not self.request.awaits_continue:
             self._socket.sendall(self.request.wire(address))
+            if self.request.ends_sending:
+                self._socket.shutdown(socket.SHUT_WR)
             return
         self._socket.sendall(self.request.head(address))
         self._socket.settimeout(CONTINUE_TIMEOUT_S)

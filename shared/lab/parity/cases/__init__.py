@@ -1,10 +1,10 @@
 """The cases, by group: most follow from the contract's table, the rest is written out."""
 
 from shared.lab.parity.case import Case
-from shared.lab.parity.case import CaseList
 from shared.lab.parity.case import Limits
 from shared.lab.parity.case import Skipped
 from shared.lab.parity.cases import bodies
+from shared.lab.parity.cases import faults
 from shared.lab.parity.cases import fields
 from shared.lab.parity.cases import framing
 from shared.lab.parity.cases import ledger
@@ -24,4 +24,4 @@ def every(limits: Limits) -> tuple[list[Case], list[Skipped]]:
     return cases, skipped
 
 
-__all__ = ["CaseList", "every"]
+__all__ = ["every", "faults"]

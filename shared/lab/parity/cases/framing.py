@@ -1,5 +1,7 @@
 """Header fields and message framing: what HTTP/1.1 allows, and what it forbids."""
 
+from dataclasses import replace
+
 from shared.lab.parity.case import Case
 from shared.lab.parity.case import CaseList
 from shared.lab.parity.case import Limits
@@ -60,12 +62,12 @@ def _headers(found: CaseList) -> None:
         "Origin": (("Origin", "http://evil.example"), ("Access-Control-Request-Method", "DELETE")),
     }.items():
         found.add(f"header {name}", Request("GET", "/plaintext", fields), entry=plaintext, expects=200)
-    for connection in ("keep-alive, close", "Close", "close, TE", "upgrade, close"):
+    for connection in ("Close", "CLOSE "):
         request = Request("GET", "/plaintext", (("Connection", connection),))
         found.add(f"Connection: {connection}", request, entry=plaintext, expects=200)
     for host in ("x" * 300, "example.org:99999", "[::1]", "a b", "a,b", "user@x", "caf\xe9"):
         request = Request("GET", "/plaintext", host=host)
-        found.add(f"Host {host[:20]!r}", request, entry=plaintext, known=KNOWN.get(f"Host {host[:20]!r}", ""))
+        found.add(f"Host {host[:20]!r}", request, entry=plaintext)
     for name, lines in {
         "no Host": ("Connection: close",),
         "two Hosts": ("Host: a", "Host: b", "Connection: close"),
@@ -94,17 +96,18 @@ def _raw(found: CaseList, name: str, request: Request) -> None:
 def _header_limits(found: CaseList, limits: Limits) -> None:
     most = limits.max_header_count
     # Host and Connection are two of them.
-    for count in (most - 1, most, most + 1, most * 2, 5_000):
+    for count in (most - 1, most, most + 1, most * 2):
         fields = tuple((f"X-{n}", "v") for n in range(count - 2))
         found.add(f"{count} header fields", Request("GET", "/plaintext", fields), expects=200 if count <= most else 431)
+    for count in (5_000, 100_000):
+        _raw(found, f"{count} header fields", Request("GET", "/plaintext", (("X-Text", "v"),) * (count - 2)))
     size = limits.max_header_bytes
     for total in (size - 200, size - 4, size - 3, size - 2, size - 1, size, size + 1, size + 2, size + 3, size + 4, size + 200, 100_000):
         name = "X-Text"
         request = Request("GET", "/plaintext", ((name, "v" * (total - len(name))),))
         label = f"{total - size:+d} of the limit" if abs(total - size) <= 200 else f"{total:,}"
-        found.add(f"header field, bytes of name and value {label}", request, known=KNOWN.get(f"field {label}", ""))
+        found.add(f"header field, bytes of name and value {label}", request)
     found.add("header of 1 MiB", Request("GET", "/plaintext", (("X-Text", "v" * 1_048_576),)), expects=431)
-    found.add("100,000 header fields", Request("GET", "/plaintext", (("X-Text", "v"),) * 100_000), expects=431)
 
 
 def _bodies(found: CaseList, limits: Limits) -> None:
@@ -157,9 +160,7 @@ def _expectations(found: CaseList, limits: Limits) -> None:
     large = Request("POST", "/echo", (expect, ("Content-Length", str(limits.max_body_bytes + 1))), awaits_continue=True)
     found.add("Expect: 100-continue, too large by its declaration", large, entry=echo, expects=413)
     for value in ("200-ok", "100-continue, other", ""):
-        name = f"Expect: {value}"
-        request = Request("POST", "/echo", (("Expect", value),), b"x")
-        found.add(name, request, known=KNOWN.get(name, ""))
+        found.add(f"Expect: {value}", Request("POST", "/echo", (("Expect", value),), b"x"), expects=417)
 
 
 def _versions(found: CaseList) -> None:
@@ -167,14 +168,11 @@ def _versions(found: CaseList) -> None:
         headers = seeded() if target == "/db" else ()
         entry = next((item for item in ENTRY.values() if item.path == target.partition("?")[0]), None)
         found.add(f"HTTP/1.0 {target}", Request("GET", target, headers, version="1.0"), entry=entry)
-        kept = Request("GET", target, (*headers, ("Connection", "keep-alive, close")), version="1.0")
-        found.add(f"HTTP/1.0 {target}, two minds about keeping", kept, entry=entry)
     found.add("HTTP/1.0 POST", Request("POST", "/echo", (), b"x", version="1.0"), entry=ENTRY["echo"], expects=200)
     found.add("HTTP/1.0 HEAD", Request("HEAD", "/plaintext", version="1.0"), expects=200)
     _raw(found, "HTTP/1.0 without Host", raw("GET /plaintext HTTP/1.0"))
     for version in ("1.2", "2.0", "0.9", "1", "1.10", "3.0", "x"):
-        name = f"HTTP/{version}"
-        found.add(name, Request("GET", "/plaintext", version=version), known=KNOWN.get(name, ""))
+        found.add(f"HTTP/{version}", Request("GET", "/plaintext", version=version))
     for name, line in {
         "no version": "GET /plaintext",
         "lower-case HTTP": "GET /plaintext http/1.1",
@@ -216,7 +214,10 @@ def _chunked(found: CaseList) -> None:
         "bad trailer": b"3\r\nabc\r\n0\r\nno colon\r\n\r\n",
     }.items():
         lines = ("POST /echo HTTP/1.1", "Host: a", "Connection: close", "Transfer-Encoding: chunked")
-        _raw(found, f"chunked: {name}", raw(*lines, body=body))
+        # Where one server waits for more, the client says that there is none; without that see the time limits.
+        is_ended = name in ("huge size", "LF alone")
+        request = replace(raw(*lines, body=body), ends_sending=is_ended)
+        _raw(found, f"chunked: {name}{', ended' if is_ended else ''}", request)
 
 
 def _ambiguous(found: CaseList) -> None:

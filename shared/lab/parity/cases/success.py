@@ -92,20 +92,12 @@ def _reading(found: CaseList, endpoint: Endpoint) -> None:
         seeds = (SEED, *SEEDS) if takes_seed(endpoint) and place == 0 else (SEED,)
         for seed in seeds:
             get = Request("GET", target, headers_of(endpoint, seed))
-            label = f" seed {seed}" if seed != SEED else ""
-            found.add(f"GET {target}{label}", get, entry=endpoint, expects=200, is_common=seed == SEED)
             if seed != SEED:
+                found.add(f"GET {target} seed {seed}", get, entry=endpoint, expects=200)
                 continue
-            head = Request("HEAD", target, get.headers)
-            found.add(
-                f"HEAD {target}",
-                Step(get, expects=200),
-                Step(head, head_of_previous=True),
-                entry=endpoint,
-                expects=200,
-                is_common=place == 0,
-                counts_sql=True,
-            )
+            head = Step(Request("HEAD", target, get.headers), head_of_previous=True)
+            found.add(f"GET and HEAD {target}", Step(get, expects=200), head, entry=endpoint, expects=200,
+                      is_common=place < 2)  # fmt: skip
 
 
 def _bytes(found: CaseList, limits: Limits) -> None:
