@@ -11,10 +11,13 @@ import signal
 from collections.abc import AsyncGenerator
 from collections.abc import AsyncIterator
 from collections.abc import Callable
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from contextlib import aclosing
 from contextlib import asynccontextmanager
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
@@ -119,28 +122,29 @@ class Handler:
         self._limit = settings.max_upload_bytes if endpoint.body == "stream" else settings.max_body_bytes
         self.book = instruments().meter(endpoint.name)
 
-    async def __call__(
-        self, request: Request, path: dict[str, str]
-    ) -> tuple[Answer, AsyncGenerator[bytes, None] | None]:
+    async def __call__(self, request: Request, path: dict[str, str]) -> tuple[Answer, "Chunks | None"]:
         """Return the answer, and the chunks of its body where it is streamed."""
-        parameters = await self._parameters(request, path)
-        if self._endpoint.streams:
+        endpoint = self._endpoint
+        body = b"" if endpoint.body == "none" else await self._body(request)
+        parameters = self._bind(path, request.query, request.header, body) if type(body) is bytes else body
+        if endpoint.streams:
             return await self._streamed(request, parameters)
-        async with self._first_argument() as argument:
-            result = await self._function(argument, parameters)
+        if endpoint.needs == "nothing":
+            result = await self._function(None, parameters)
+        else:
+            async with self._first_argument() as argument:
+                result = await self._function(argument, parameters)
         return self._renderer.whole(result), None
 
-    async def _parameters(self, request: Request, path: dict[str, str]) -> Any:
-        kind = self._endpoint.body
-        body = b""
-        if kind != "none":
-            limit = ByteLimit(self._limit, request.header("Content-Length"))
-            if kind == "stream":
-                return schemas.BodyStream(chunks=request.chunks(limit))
-            body = b"".join([chunk async for chunk in request.chunks(limit)])
-            if kind == "bytes":
-                return schemas.BodyBytes(body=body, content_type=request.header("Content-Type") or contract.BYTES)
-        return self._bind(path, request.query, request.header, body)
+    async def _body(self, request: Request) -> bytes | schemas.BodyBytes | schemas.BodyStream[AsyncIterator[bytes]]:
+        """Return the body, or parameters that are nothing but the body."""
+        limit = ByteLimit(self._limit, request.header("Content-Length"))
+        if self._endpoint.body == "stream":
+            return schemas.BodyStream(chunks=request.chunks(limit))
+        body = b"".join([chunk async for chunk in request.chunks(limit)])
+        if self._endpoint.body == "json":
+            return body
+        return schemas.BodyBytes(body=body, content_type=request.header("Content-Type") or contract.BYTES)
 
     def _first_argument(self) -> AbstractAsyncContextManager[Any]:
         match self._endpoint.needs:
@@ -151,14 +155,14 @@ class Handler:
             case "nothing":
                 return nullcontext()
 
-    async def _streamed(self, request: Request, parameters: Any) -> tuple[Answer, AsyncGenerator[bytes, None] | None]:
+    async def _streamed(self, request: Request, parameters: Any) -> tuple[Answer, "Chunks | None"]:
         chunks = self._stream(parameters)
         # The first chunk is made before the head is sent, so that a failure can still be answered as one.
-        first = await anext(chunks, b"")
+        first = await anext(chunks, None)
         if request.method == "HEAD":
             await chunks.aclose()
             return self._renderer.streamed(parameters), None
-        return self._renderer.streamed(parameters), _chain(first, chunks)
+        return self._renderer.streamed(parameters), Chunks(first, chunks)
 
     async def _stream(self, parameters: Any) -> AsyncGenerator[bytes, None]:
         async with self._first_argument() as argument, aclosing(self._function(argument, parameters)) as chunks:
@@ -166,11 +170,12 @@ class Handler:
                 yield chunk
 
 
-async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(rest):
-        yield first
-        async for chunk in rest:
-            yield chunk
+@dataclass(slots=True)
+class Chunks:
+    """A streamed body: the chunk that was made already, and the rest, which whoever has it must close."""
+
+    first: bytes | None
+    rest: AsyncGenerator[bytes, None]
 
 
 class Service:
@@ -213,34 +218,43 @@ class Service:
         except Exception as error:
             answer = answers.failure(error, request.path, request.header("traceparent"))
         book(answer.status, perf_counter() - started)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": answer.status,
-                "headers": [
-                    (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
-                ],
-            }
-        )
-        if chunks is None:
-            await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
-        else:
-            await self._send_stream(request, chunks, send)
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": answer.status,
+                    "headers": list(map(_encoded, answer.headers)),
+                }
+            )
+            if chunks is None:
+                await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+            else:
+                await self._send_stream(request, chunks, send)
+        finally:
+            if chunks is not None:
+                await chunks.rest.aclose()
 
-    async def _send_stream(self, request: Request, chunks: AsyncGenerator[bytes, None], send: Send) -> None:
+    async def _send_stream(self, request: Request, chunks: Chunks, send: Send) -> None:
         """Send chunks until the last one, or until the client has left or reads nothing for too long."""
         left = asyncio.ensure_future(request.left())
         try:
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    if left.done():
-                        return
-                    # The server's own bound comes first, where it has one (`pipeline`).
-                    async with asyncio.timeout(self.settings.graceful_timeout):
-                        await send(_body(chunk, more=True))
+            chunk = chunks.first
+            while chunk is not None:
+                if left.done():
+                    return
+                # The server's own bound comes first, where it has one (`pipeline`).
+                async with asyncio.timeout(self.settings.graceful_timeout):
+                    await send(_body(chunk, more=True))
+                chunk = await anext(chunks.rest, None)
             await send(_body(b"", more=False))
         finally:
             left.cancel()
+
+
+@lru_cache(maxsize=1_024)
+def _encoded(field: tuple[str, str]) -> tuple[bytes, bytes]:
+    """Return a header field as ASGI wants it; most answers repeat those of others."""
+    return field[0].lower().encode("latin-1"), field[1].encode("latin-1")
 
 
 def _body(chunk: bytes, *, more: bool) -> Message:
@@ -254,8 +268,9 @@ class _AsResource:
         self._service = service
         self._resource = resource
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._service.respond(self._resource, scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        # The coroutine itself, not another one around it: this is the way of every request.
+        return self._service.respond(self._resource, scope, receive, send)
 
 
 class Application(Router):

@@ -13,6 +13,7 @@ from shared.config import Settings
 from shared.engine import Source
 from shared.engine import engine_options
 from shared.engine import engine_url
+from shared.errors import UNREACHABLE
 from shared.errors import DatabaseUnavailable
 from shared.errors import PoolTimeout
 from shared.errors import request_error
@@ -67,7 +68,7 @@ class Database:
             if self.is_prepared:
                 return
             if perf_counter() - self._failed_at < PREPARE_AGAIN_S:
-                raise DatabaseUnavailable("The database cannot be reached")
+                raise DatabaseUnavailable(UNREACHABLE)
             try:
                 writing = self.engine.execution_options(isolation_level="READ COMMITTED")
                 async with writing.begin() as connection:

@@ -14,7 +14,6 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from shared import answers
 from shared.config import Settings

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from secrets import token_hex
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 from . import schemas
 from .contract import Endpoint
+from .errors import DatabaseUnavailable
 from .errors import InternalError
 from .errors import RequestError
 from .errors import request_error
@@ -29,6 +31,10 @@ HeaderList = list[tuple[str, str]]
 
 # https://www.w3.org/TR/trace-context/, section 3.2: version, trace id, parent id, flags.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+
+# Each request of an outage fails; a log line for each would tell no more.
+OUTAGE_LOG_INTERVAL_S = 5.0
+_told_at = float("-inf")
 
 _log = logging.getLogger(__name__)
 _problem_adapter = TypeAdapter(schemas.Problem)
@@ -133,7 +139,21 @@ def failure(error: BaseException, path: str, traceparent: str | None) -> Answer:
         trace_id = found[1] if found else token_hex(16)
         _log.error("Bug while answering %s (trace id %s)", quote(path), trace_id, exc_info=error)
         known = InternalError("The service failed; its log tells why")
+    elif isinstance(known, DatabaseUnavailable):
+        _tell_outage(error)
     return problem(known, path)
+
+
+def _tell_outage(error: BaseException) -> None:
+    """Log why the database cannot be used, now and then; no driver puts a password into its messages."""
+    global _told_at
+    cause = error.__cause__ if isinstance(error, RequestError) else error
+    if cause is None or monotonic() - _told_at < OUTAGE_LOG_INTERVAL_S:
+        return
+    _told_at = monotonic()
+    reason = getattr(cause, "orig", None) or cause
+    first_line, _, _ = str(reason).strip().partition("\n")
+    _log.warning("The database cannot be used: %s: %s", type(reason).__name__, first_line)
 
 
 def options(allow: str) -> Answer:

@@ -22,6 +22,8 @@ SERIALIZATION_CODES = frozenset({"40001", "40P01"})
 # 08 connection exception, 57P operator intervention, 53 insufficient resources (too many connections, disk full),
 # 28 and 3D: this configuration cannot log in to that database.
 UNAVAILABLE_CLASSES = ("08", "57P", "53", "28", "3D")
+# One text, whichever layer of whichever driver noticed.
+UNREACHABLE = "The database cannot be reached, or went away during the request"
 # What drivers raise without a SQLSTATE when there is no connection, or none any more.
 CONNECTION_ERRORS = frozenset({"DatabaseError", "OperationalError", "InterfaceError"})
 # Where drivers, and SQLAlchemy's imitation of one for asyncpg, define their errors.
@@ -248,7 +250,7 @@ def request_error(error: BaseException) -> RequestError | None:
         return _database_error(error, is_disconnect=False)
     # A refused or timed-out connect is raised by asyncpg as the plain operating system's error.
     if isinstance(error, ConnectionError | FileNotFoundError | TimeoutError):
-        return DatabaseUnavailable("The database cannot be reached")
+        return DatabaseUnavailable(UNREACHABLE)
     return None
 
 
@@ -261,7 +263,7 @@ def _database_error(error: BaseException | None, *, is_disconnect: bool) -> Requ
     # Without a SQLSTATE the server said nothing: libpq could not connect, or the connection broke.
     is_unavailable = state.startswith(UNAVAILABLE_CLASSES) if state else type(error).__name__ in CONNECTION_ERRORS
     if is_disconnect or is_unavailable:
-        return DatabaseUnavailable("The database cannot be reached, or went away during the request")
+        return DatabaseUnavailable(UNREACHABLE)
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+from urllib.parse import unquote_plus
 
 import pytest
 from hypothesis import HealthCheck
@@ -54,51 +55,21 @@ NUMBERS = st.one_of(
     SMALL,
     st.sampled_from([100, 101, 500, 501, 2**31, 2**63 - 1, 2**63, -(2**63), 10**30]),
 ).map(str)
-ODD_WORDS = (
-    "",
-    *[
-        "",
-        "+5",
-        "%205",
-        "5%20",
-        "1e1",
-        "0x10",
-        "1_0",
-        "٣",
-        "²",
-        "NaN",
-        "inf",
-        "-0",
-        "00",
-        "0.001",
-        "1.0",
-        "true",
-        "null",
-    ],
-    *["%00", "%FF", "%C3%28", "%2F", "a/b", "%25", "'", '"', "<b>", "ü", "🐍", "5&", "5;6", "[1]", "%ud800"],
-)
+ODD_WORDS = [
+    *["", "+5", "%205", "5%20", "1e1", "0x10", "1_0", "٣", "²", "NaN", "inf", "-0", "00", "0.001", "1.0", "true"],
+    *["null", "%00", "%FF", "%C3%28", "%2F", "a/b", "%25", "'", '"', "<b>", "ü", "🐍", "5&", "5;6", "[1]", "%ud800"],
+]
 ODD = st.sampled_from(ODD_WORDS)
 VALUES = st.one_of(NUMBERS, ODD, st.text(max_size=8).map(lambda text: quote(text, safe="", errors="replace")))
 # What would only make both wait, or send megabytes.
 SLOW = {"seconds": 0.01, "iterations": 10_000.0, "rows": 3_000.0, "size": 200_000.0}
 KEYS = st.sampled_from(
-    ["queries", "seconds", "rows", "size", "iterations", "limit", "after", "x", "Queries", "%71"] + [""]
+    ["queries", "seconds", "rows", "size", "iterations", "limit", "after", "x", "Queries", "%71", ""]
 )
-ODD_PATHS = (
-    *[
-        "/",
-        "//",
-        "/plaintext/",
-        "/db/",
-        "/Queries",
-        "/accounts/{id}/",
-        "/accounts//1",
-        "/%64b",
-        "/db%00",
-        "/accounts/{id}/deposits/",
-    ],
-    *["/ü", "/%FF", "/a%2Fb", "/db;x=1", "/../db", "/./db", "/*", "/db%0A"],
-)
+ODD_PATHS = [
+    *["/", "//", "/plaintext/", "/db/", "/Queries", "/accounts/{id}/", "/accounts//1", "/%64b", "/db%00"],
+    *["/accounts/{id}/deposits/", "/ü", "/%FF", "/a%2Fb", "/db;x=1", "/../db", "/./db", "/*", "/db%0A"],
+]
 PATHS = st.one_of(
     st.sampled_from(sorted(BY_PATH)),
     st.sampled_from(ODD_PATHS),
@@ -141,7 +112,7 @@ BODIES = st.one_of(
 def is_quick(pair: tuple[str, str]) -> bool:
     """Tell whether a query field will not keep both services busy."""
     try:
-        return float(pair[1].replace("%20", " ")) <= SLOW.get(pair[0], float("inf"))
+        return float(unquote_plus(pair[1].partition("&")[0])) <= SLOW.get(pair[0], float("inf"))
     except ValueError:
         return True
 
@@ -181,6 +152,13 @@ class Peer:
 
     def ask(self, sent: Sent) -> Got:
         """Send a request and return what is to be compared."""
+        try:
+            return self._ask(sent)
+        except (OSError, http.client.HTTPException) as error:
+            error.add_note(f"{sent}")
+            raise
+
+    def _ask(self, sent: Sent) -> Got:
         connection = self._connection
         connection.putrequest(sent.method, sent.target, skip_accept_encoding=True)
         for name, value in sent.headers:
@@ -238,7 +216,7 @@ def test_editions_agree_on_random_requests(peers: dict[str, Peer]) -> None:
     seen: set[int] = set()
 
     @settings(
-        max_examples=2_500,
+        max_examples=1_200,
         derandomize=True,
         database=None,
         deadline=None,

@@ -113,25 +113,29 @@ class Handler:
 
     def __call__(self, request: Request, path: dict[str, str]) -> tuple[Answer, Iterable[bytes]]:
         """Return the answer's head and its body."""
-        parameters = self._parameters(request, path)
-        if self._endpoint.streams:
+        endpoint = self._endpoint
+        body = b"" if endpoint.body == "none" else self._body(request)
+        query = request.environ["QUERY_STRING"]
+        parameters = self._bind(path, query, request.header, body) if type(body) is bytes else body
+        if endpoint.streams:
             return self._streamed(request, parameters)
-        with self._first_argument() as argument:
-            result = self._function(argument, parameters)
+        if endpoint.needs == "nothing":
+            result = self._function(None, parameters)
+        else:
+            with self._first_argument() as argument:
+                result = self._function(argument, parameters)
         answer = self._renderer.whole(result)
         return answer, () if request.method == "HEAD" else (answer.body,)
 
-    def _parameters(self, request: Request, path: dict[str, str]) -> Any:
-        kind = self._endpoint.body
-        body = b""
-        if kind != "none":
-            limit = ByteLimit(self._limit, request.header("Content-Length"))
-            if kind == "stream":
-                return schemas.BodyStream(chunks=request.chunks(limit))
-            body = b"".join(request.chunks(limit))
-            if kind == "bytes":
-                return schemas.BodyBytes(body=body, content_type=request.header("Content-Type") or contract.BYTES)
-        return self._bind(path, request.environ["QUERY_STRING"], request.header, body)
+    def _body(self, request: Request) -> bytes | schemas.BodyBytes | schemas.BodyStream[Iterator[bytes]]:
+        """Return the body, or parameters that are nothing but the body."""
+        limit = ByteLimit(self._limit, request.header("Content-Length"))
+        if self._endpoint.body == "stream":
+            return schemas.BodyStream(chunks=request.chunks(limit))
+        body = b"".join(request.chunks(limit))
+        if self._endpoint.body == "json":
+            return body
+        return schemas.BodyBytes(body=body, content_type=request.header("Content-Type") or contract.BYTES)
 
     def _first_argument(self) -> AbstractContextManager[Any]:
         match self._endpoint.needs:

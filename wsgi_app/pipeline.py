@@ -5,8 +5,12 @@ the contract's form, and a stop loses no connection that the kernel has accepted
 """
 
 import errno
+import selectors
 import signal
 import socket
+from collections import deque
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -27,6 +31,12 @@ if TYPE_CHECKING:
 
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# How long a client may take to notice that its connection has ended, and how much of what it still sends is read at a
+# time; gunicorn's own figures.
+LINGER_S = 2.0
+DRAIN_BYTES = 65_536
+# Most header fields that gunicorn's parser can hold.
+PARSER_FIELDS = 256
 
 
 class BoundedSocket(socket.socket):
@@ -38,6 +48,8 @@ class BoundedSocket(socket.socket):
 
     timeout_s = 10.0
     owes_continue = False
+    # Lines received since the last answer; tells apart what gunicorn's parser does not.
+    lines = 0
 
     def setblocking(self, flag: bool, /) -> None:
         """Block with a time-out, or not at all."""
@@ -53,9 +65,11 @@ class BoundedSocket(socket.socket):
         if self.owes_continue:
             self.sendall(CONTINUE)
         try:
-            return super().recv(bufsize, flags)
+            data = super().recv(bufsize, flags)
         except TimeoutError:
             raise TimeoutError(errno.ECONNRESET, "the client sent nothing in time") from None
+        self.lines += data.count(b"\n")
+        return data
 
     def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
         """Send bytes; 100 (Continue) is kept until the body is read, and dropped when there is an answer before."""
@@ -71,6 +85,7 @@ class BoundedSocket(socket.socket):
             TimeoutError: If the client does not read them in time; with the same code.
         """
         self.owes_continue = False
+        self.lines = 0
         try:
             super().sendall(data, flags)
         except TimeoutError:
@@ -99,6 +114,10 @@ class BoundedListener:
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """A gthread worker with bounded waits, the contract's errors and a stop that loses nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ending: deque[Any] = deque()
 
     def init_process(self) -> None:
         """Start the worker."""
@@ -139,9 +158,51 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
                 waiting = self.nr_conns > before
             listener.close()
 
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Go on after a request.
+
+        A connection that ends is drained by the poller: gunicorn does it in the thread that accepts, so that a client
+        which is slow to close would keep everybody else waiting.
+        """
+        if fs.cancelled() or fs.exception() is not None or fs.result():
+            super().finish_request(conn, fs)
+            return
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        except (OSError, ValueError, KeyError):
+            self.nr_conns -= 1
+            conn.close()
+            return
+        conn.timeout = monotonic() + LINGER_S
+        self._ending.append(conn)
+
+    def murder_pending(self) -> None:
+        """Close connections whose clients have not closed, or begun, in time."""
+        super().murder_pending()
+        while self._ending and self._ending[0].timeout < monotonic():
+            self._end(self._ending[0])
+
+    def _drain(self, conn: Any, client: Any) -> None:
+        try:
+            rest = conn.sock.recv(DRAIN_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            rest = b""
+        if not rest:
+            self._end(conn)
+
+    def _end(self, conn: Any) -> None:
+        self._ending.remove(conn)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what never reached the application."""
-        error = _refusal(exc)
+        error = _refusal(exc, client.lines)
         if isinstance(error, InternalError):
             self.log.error("Error outside the application", exc_info=exc)
         try:
@@ -150,8 +211,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self.log.debug("The client left before it was refused")
 
 
-def _refusal(exc: BaseException) -> RequestError:
+def _refusal(exc: BaseException, lines: int) -> RequestError:
     match exc:
+        # A line that never ends makes the parser wait, until there is more than a whole head may have.
+        case parser.LimitRequestHeaders() if lines == 0:
+            return UriTooLong("The request line is too long", close=True)
+        # Beyond 256 fields the parser says no more than that it cannot read them.
+        case parser.InvalidRequestLine() if lines > PARSER_FIELDS:
+            return HeadersTooLarge("Too many header fields, or one that is too large", close=True)
         case parser.LimitRequestLine():
             return UriTooLong("The request line is too long", close=True)
         case parser.LimitRequestHeaders():

@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 
 import psutil
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from shared.errors import EnvironmentFailure
 from shared.errors import UsageError
 
 PREFIX = "parity"
+_FORGET = text("SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = :name")
 _OURS = re.compile(rf"{PREFIX}_(\d+)_[0-9a-f]+_(?:wsgi|asgi)")
 
 
@@ -53,6 +55,7 @@ def fresh_pair(url: str) -> Iterator[tuple[str, str]]:
             yield urls[0], urls[1]
         finally:
             for name in names:
+                _forget(connection, name)
                 connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
 
@@ -80,6 +83,13 @@ def _fill(url: str) -> None:
     engine = create_engine(engine_url(url, "wsgi"), poolclass=NullPool)
     with engine.begin() as connection:
         seed.create(connection)
+
+
+def _forget(connection: Connection, name: str) -> None:
+    """Remove a database's statements from pg_stat_statements, which keeps them after the database is gone."""
+    # Where the extension or the right is missing there is nothing to remove, or nobody who may.
+    with suppress(SQLAlchemyError):
+        connection.execute(_FORGET, {"name": name})
 
 
 def _drop_leftovers(connection: Connection) -> None:

@@ -40,6 +40,8 @@ PREPARE_AGAIN_S = 0.6
 # Cases that each find the memory expired, so that the driver's own failure is seen, too.
 FRESH_FAILURES = 4
 
+KILL_SETTLES_S = 0.05
+
 _LOCK = text("LOCK TABLE world, fortune, accounts, transfers IN ACCESS EXCLUSIVE MODE")
 _BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 _KILL = text(f"SELECT pg_terminate_backend(pid) {_BACKENDS}")  # noqa: S608  # put together from constants
@@ -121,6 +123,8 @@ def during_kill(urls: Urls) -> Callable[[Side, Sequence[Case]], list[list[Answer
 def _kill(connection: Connection) -> None:
     connection.execute(_KILL)
     _reach(lambda: connection.execute(_COUNT).scalar_one() == 0, "the end of killed connections")
+    # A backend leaves the view a moment before its process, and with it its socket, is gone.
+    time.sleep(KILL_SETTLES_S)
 
 
 def _checked_out(side: Side) -> int:

@@ -10,7 +10,6 @@ from shared.config import Edition
 from shared.lab.parity import shell
 from shared.lab.parity.case import TOKEN
 from shared.lab.parity.case import Case
-from shared.lab.parity.case import Step
 from shared.lab.parity.judgement import Answer
 from shared.lab.parity.message import Request
 from shared.lab.parity.message import Response
@@ -47,7 +46,14 @@ class Side:
         values = self.case_values(case)
         answers = []
         for step in case.steps:
-            answers.append(self._take(step, Exchange(self.address, self.filled(step.request, values)), values))
+            responses = Exchange(self.address, self.filled(step.request, values)).responses()
+            kinds = None
+            if self.counter is not None and case.counts_sql:
+                kinds = self.counter.take()
+                self.statements += kinds.total()
+            if step.saves:
+                values[step.saves] = _id_in(responses[-1])
+            answers.append(self.received(responses, kinds, values))
         return answers
 
     def answer_at_once(self, cases: list[Case]) -> list[list[Answer]]:
@@ -73,16 +79,6 @@ class Side:
     def received(self, responses: tuple[Response, ...], kinds: Kinds | None, values: Mapping[str, str]) -> Answer:
         """Return an answer as it is judged."""
         return Answer(responses, kinds, time.time(), {k: v for k, v in values.items() if v.isdecimal()})
-
-    def _take(self, step: Step, exchange: Exchange, values: dict[str, str]) -> Answer:
-        responses = exchange.responses()
-        kinds = None
-        if self.counter is not None:
-            kinds = self.counter.take()
-            self.statements += kinds.total()
-        if step.saves:
-            values[step.saves] = _id_in(responses[-1])
-        return self.received(responses, kinds, values)
 
 
 def _id_in(response: Response) -> str:

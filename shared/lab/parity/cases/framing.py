@@ -100,7 +100,8 @@ def _header_limits(found: CaseList, limits: Limits) -> None:
         fields = tuple((f"X-{n}", "v") for n in range(count - 2))
         found.add(f"{count} header fields", Request("GET", "/plaintext", fields), expects=200 if count <= most else 431)
     for count in (5_000, 100_000):
-        _raw(found, f"{count} header fields", Request("GET", "/plaintext", (("X-Text", "v"),) * (count - 2)))
+        many = Request("GET", "/plaintext", (("X-Text", "v"),) * (count - 2))
+        found.add(f"{count} header fields", many, expects=431)
     size = limits.max_header_bytes
     for total in (size - 200, size - 4, size - 3, size - 2, size - 1, size, size + 1, size + 2, size + 3, size + 4, size + 200, 100_000):
         name = "X-Text"
