@@ -279,17 +279,29 @@ class Application(Router):
     def __init__(self) -> None:
         super().__init__(redirect_slashes=False, default=self._unknown, lifespan=self._lifespan)
         self.service: Service | None = None
+        self._literal: dict[str, _AsResource] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through the lifespan."""
+        resource = self._literal.get(scope["path"]) if scope["type"] == "http" else None
+        if resource is None:
+            await super().__call__(scope, receive, send)
+        else:
+            scope["path_params"] = {}
+            await resource(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
         self.service = service = Service()
         self.routes = service.routes
+        self._literal = routing.literal(service.routes)
         watch = asyncio.create_task(_end_with_parent())
         try:
             yield
         finally:
             watch.cancel()
             self.routes = []
+            self._literal = {}
             self.service = None
             await service.database.dispose()
 

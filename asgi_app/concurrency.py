@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Coroutine
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from typing import TypeVar
 
@@ -54,7 +55,12 @@ async def finish(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=FINISH_TIMEOUT_S)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + FINISH_TIMEOUT_S
+        while not task.done() and loop.time() < deadline:
+            # Whoever cancels may do so again; a session must not be used while this task still uses it.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task}, timeout=deadline - loop.time())
         if not task.done():
             task.cancel()
         elif not task.cancelled():

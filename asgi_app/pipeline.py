@@ -25,7 +25,7 @@ from shared.errors import UnmetExpectation
 from shared.errors import UriTooLong
 
 if TYPE_CHECKING:
-    from asgiref.typing import ASGISendEvent
+    from uvicorn._types import ASGISendEvent
 
 from .app import app
 
@@ -36,8 +36,8 @@ LINE_OVERHEAD_BYTES = 10
 # The colon, the space and the line's end around a field's name and value.
 FIELD_OVERHEAD_BYTES = 4
 NO_REQUEST = "The bytes are not an HTTP/1.1 request"
-# Fields that cannot be combined into a list, so that a repeated one could be read in two ways (RFC 9110, section 5.3).
-SINGLETON_FIELDS = frozenset({b"host", b"content-type"})
+# Fields that are looked at before the application is called.
+CHECKED_FIELDS = frozenset({b"host", b"content-type", b"expect", b"transfer-encoding"})
 
 
 @lru_cache(maxsize=1)
@@ -50,20 +50,31 @@ def _date(second: int) -> bytes:
     return formatdate(second, usegmt=True).encode()
 
 
-class Cycle(RequestResponseCycle):
-    """A response that is dated when it is sent, and that an HTTP/1.0 client can read to its end."""
+class FreshHeaders(list[tuple[bytes, bytes]]):
+    """The server's own header fields, dated when a response puts its fields behind them.
+
+    uvicorn's are as old as the request, and older where something blocked the loop.
+    """
+
+    def __add__(self, fields: Any) -> list[Any]:
+        """Return the fields of a response."""
+        return [(b"date", _date(int(time()))), *self, *fields]
+
+
+FRESH_HEADERS = FreshHeaders([(b"server", b"uvicorn")])
+
+
+class OldCycle(RequestResponseCycle):
+    """A response that an HTTP/1.0 client can read to its end."""
 
     is_until_close = False
 
     async def send(self, message: "ASGISendEvent") -> None:
         """Send a part of the response."""
         if message["type"] == "http.response.start":
-            # uvicorn's own is as old as the request, and older where something blocked the loop.
-            self.default_headers = [(b"date", _date(int(time()))), *self.default_headers[1:]]
-            if self.scope["http_version"] == "1.0":
-                self.is_until_close = all(name != b"content-length" for name, _ in message["headers"])
-                # HTTP/1.0 knows no chunks: without a length the response ends with the connection.
-                self.chunked_encoding = False if self.is_until_close else None
+            self.is_until_close = all(name != b"content-length" for name, _ in message["headers"])
+            # HTTP/1.0 knows no chunks: without a length the response ends with the connection.
+            self.chunked_encoding = False if self.is_until_close else None
         elif self.is_until_close and message["type"] == "http.response.body":
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
@@ -76,6 +87,9 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._limits = _settings()
         self._head_limit = self._limits.max_line_bytes + self._limits.max_header_count * self._limits.max_header_bytes
+        self._line_limit = self._limits.max_line_bytes - LINE_OVERHEAD_BYTES
+        self._field_limit = self._limits.max_header_bytes - FIELD_OVERHEAD_BYTES
+        self._count_limit = self._limits.max_header_count
         self._head_bytes = 0
         self._is_in_head = False
         self._refusal: RequestError | None = None
@@ -124,53 +138,53 @@ class Protocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
-        super().on_url(url)
-        if len(self.parser.get_method()) + len(self.url) + LINE_OVERHEAD_BYTES > self._limits.max_line_bytes:
+        self.url += url
+        if len(self.parser.get_method()) + len(self.url) > self._line_limit:
             self._refuse(UriTooLong("The request line is too long", close=True))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field."""
-        size = len(name) + len(value) + FIELD_OVERHEAD_BYTES
-        if size > self._limits.max_header_bytes or len(self.headers) >= self._limits.max_header_count:
+        if len(name) + len(value) > self._field_limit or len(self.headers) >= self._count_limit:
             self._refuse(HeadersTooLarge("Too many header fields, or one that is too large", close=True))
         name = name.lower()
-        if name in SINGLETON_FIELDS and any(field == name for field, _ in self.headers):
-            self._refuse(MalformedRequest(NO_REQUEST, close=True))
-        if name == b"expect" and value.lower() != b"100-continue":
-            self._refuse(UnmetExpectation("The only expectation this service knows is 100-continue", close=True))
-        if name == b"transfer-encoding" and value.lower().rpartition(b",")[2].strip() != b"chunked":
-            self._refuse(MalformedRequest(NO_REQUEST, close=True))
+        if name in CHECKED_FIELDS:
+            self._check_field(name, value)
         # Spaces after a value are no part of it (RFC 9110, section 5.5).
-        super().on_header(name, value.rstrip(b" \t"))
+        self.headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Start the application."""
         self._is_in_head = False
-        self._heard()
-        self._check_version()
+        if self._silence is not None:
+            self._heard()
+        if self.parser.get_http_version() != "1.1":
+            self._check_version()
         if self.url[:1] != b"/":
             self._check_target()
         super().on_headers_complete()
-        # Its task runs later, so that nothing has been sent by the class that it was made from.
-        self.cycle.__class__ = Cycle
+        self.cycle.default_headers = FRESH_HEADERS
+        if self.scope["http_version"] == "1.0":
+            # Its task runs later, so that nothing has been sent by the class that it was made from.
+            self.cycle.__class__ = OldCycle
         if self._is_stopping:
             self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """Answer what never reached the application."""
-        error, path = self._refusal or MalformedRequest(NO_REQUEST, close=True), None
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            if not cycle.more_body:
-                # What came before is answered first.
-                self._late_refusal = error
-                return
-            error, path = MalformedRequest("The body cannot be read", close=True), self.scope["path"]
+        error = self._refusal or MalformedRequest(NO_REQUEST, close=True)
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._refuse_now(error, None)
+        elif cycle.more_body:
             cycle.disconnected = True
             cycle.message_event.set()
-        if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(answers.raw(answers.problem(error, path), server="uvicorn"))
-        self.transport.close()
+            if cycle.response_started:
+                self.transport.close()
+            else:
+                self._refuse_now(MalformedRequest("The body cannot be read", close=True), self.scope["path"])
+        else:
+            # What came before is answered first.
+            self._late_refusal = error
 
     def on_message_complete(self) -> None:
         """End a request; a body that is here already need not be asked for."""
@@ -181,8 +195,7 @@ class Protocol(HttpToolsProtocol):
         """Go on with the next request, or refuse what came instead of one."""
         super().on_response_complete()
         if self._late_refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
-            self._refusal = self._late_refusal
-            self.send_400_response("")
+            self._refuse_now(self._late_refusal, None)
 
     def shutdown(self) -> None:
         """Begin to stop: /readyz says so, and an idle connection stays a moment for a request that is on its way."""
@@ -196,13 +209,23 @@ class Protocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
+    def _check_field(self, name: bytes, value: bytes) -> None:
+        """Refuse what could be read in two ways, and expectations that nobody meets."""
+        if name == b"expect":
+            if value.lower() != b"100-continue":
+                self._refuse(UnmetExpectation("The only expectation this service knows is 100-continue", close=True))
+            self.expect_100_continue = True
+        elif name == b"transfer-encoding":
+            if value.lower().rpartition(b",")[2].strip() != b"chunked":
+                self._refuse(MalformedRequest(NO_REQUEST, close=True))
+        elif any(field == name for field, _ in self.headers):
+            # Neither can be combined into a list (RFC 9110, section 5.3).
+            self._refuse(MalformedRequest(NO_REQUEST, close=True))
+
     def _check_version(self) -> None:
         """Refuse the versions that the parser knows and this service does not speak."""
-        version = self.parser.get_http_version()
-        if version == "1.1":
-            return
         # Chunks in HTTP/1.0 are faulty framing (RFC 9112, section 6.1).
-        if version != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers):
+        if self.parser.get_http_version() != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers):
             self._refuse(MalformedRequest(NO_REQUEST, close=True))
 
     def _check_target(self) -> None:
@@ -214,6 +237,10 @@ class Protocol(HttpToolsProtocol):
         parsed = httptools.parse_url(self.url)
         if parsed.path is None:
             self.url = b"/?" + parsed.query if parsed.query else b"/"
+
+    def _refuse_now(self, error: RequestError, path: str | None) -> None:
+        self.transport.write(answers.raw(answers.problem(error, path), server="uvicorn"))
+        self.transport.close()
 
     def _refuse(self, error: RequestError) -> None:
         self._refusal = error

@@ -84,7 +84,7 @@ def check(
     urls: Annotated[list[str] | None, typer.Argument(help="URLs of a running WSGI and a running ASGI service")] = None,
 ) -> None:
     """Prove that both editions answer the same bytes; started here, or running under two URLs."""
-    from .lab import parity
+    from .lab.parity import check as parity
     from .report.parity import print_parity
 
     if urls and len(urls) != 2:
@@ -104,7 +104,7 @@ def compare(
 ) -> None:
     """Check that both editions answer alike, then load both in interleaved rounds and compare."""
     from .lab import editions
-    from .lab import parity
+    from .lab.parity import check as parity
     from .report.parity import print_parity
     from .report.table import print_comparison
 

@@ -30,7 +30,7 @@ def _fortunes_template() -> Template:
 
 def fortunes(rows: "Iterable[Fortune]") -> bytes:
     """Render the fortunes table; every message is escaped."""
-    # Pairs of text: unpacking in the template's loop is cheaper than looking members up, and text than numbers to escape.
+    # Pairs of text: cheaper to unpack in the template than members to look up, and to escape than numbers.
     pairs = [(str(row["id"]), row["message"]) for row in rows]
     return _fortunes_template().render(fortunes=pairs).encode()
 

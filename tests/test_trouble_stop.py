@@ -24,7 +24,7 @@ from .conftest import ServiceFactory
 # that is on its way (2 s in both servers), and a busy machine.
 SLOWEST_S = 0.5
 STOP_MARGIN_S = 2 + 2.5
-REPETITIONS = 5
+REPETITIONS = 3
 
 
 def signal_main(service: Service, number: int) -> None:

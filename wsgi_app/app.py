@@ -44,6 +44,7 @@ from .database import get_db
 READ_BYTES = 65_536
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 CLOSE = ("Connection", "close")
+_NO_PARAMETERS: dict[str, str] = {}
 
 open_db = contextmanager(get_db)
 
@@ -199,6 +200,7 @@ class Application:
                 lambda endpoint: Handler(endpoint, settings, lambda: self.database),
             )
             self._routes = routing.routes(table, lambda resource: resource)
+            self._literal = routing.literal(self._routes)
             self._book_other = instruments().meter("(none)")
             self._pid = os.getpid()
             # At the process's end under any server; it comes after the last of its threads.
@@ -220,7 +222,9 @@ class Application:
         book = self._book_other
         body: Iterable[bytes]
         try:
-            resource, path = routing.find(self._routes, request.path)
+            resource, path = self._literal.get(request.path), _NO_PARAMETERS
+            if resource is None:
+                resource, path = routing.find(self._routes, request.path)
             handler = resource.handlers.get(request.method)
             if handler is not None:
                 book = handler.book

@@ -96,7 +96,7 @@ class Comparison:
         for case, left, right in zip(sent, wsgi, asgi, strict=True):
             self._judge(case, left, right)
         self.not_compared += not_compared
-        self.groups.append(
+        self._count(
             GroupCount(
                 group,
                 cases=len(sent),
@@ -106,6 +106,17 @@ class Comparison:
                 not_compared=len(not_compared),
             )
         )
+
+    def _count(self, new: GroupCount) -> None:
+        """Add counts to a group, which may have been compared in parts."""
+        for place, old in enumerate(self.groups):
+            if old.group == new.group:
+                numbers = [name for name in GroupCount.__dataclass_fields__ if name != "group"]
+                self.groups[place] = GroupCount(
+                    new.group, **{name: getattr(old, name) + getattr(new, name) for name in numbers}
+                )
+                return
+        self.groups.append(new)
 
     def _answers(self, cases: list[Case], send: Sender) -> tuple[list[list[Answer]], list[list[Answer]]]:
         if self.is_shared:

@@ -44,7 +44,7 @@ def fresh_pair(url: str) -> Iterator[tuple[str, str]]:
             raise UsageError(
                 "The parity check needs databases of its own",
                 why="the role in DATABASE_URL may not create databases",
-                hint="Give it CREATEDB, unset DATABASE_URL to use the embedded PostgreSQL, or name two running services",
+                hint="Give it CREATEDB, unset DATABASE_URL to use the embedded PostgreSQL, or name running services",
             )
         _drop_leftovers(connection)
         try:

@@ -44,9 +44,9 @@ KILL_SETTLES_S = 0.05
 
 _LOCK = text("LOCK TABLE world, fortune, accounts, transfers IN ACCESS EXCLUSIVE MODE")
 _BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-_KILL = text(f"SELECT pg_terminate_backend(pid) {_BACKENDS}")  # noqa: S608  # put together from constants
-_COUNT = text(f"SELECT count(*) {_BACKENDS}")  # noqa: S608  # put together from constants
-_RUNNING = text(f"SELECT count(*) {_BACKENDS} AND state = 'active' AND query ~ 'pg_sleep'")  # noqa: S608  # likewise
+_KILL = text(f"SELECT pg_terminate_backend(pid) {_BACKENDS}")  # put together from constants
+_COUNT = text(f"SELECT count(*) {_BACKENDS}")  # put together from constants
+_RUNNING = text(f"SELECT count(*) {_BACKENDS} AND state = 'active' AND query ~ 'pg_sleep'")  # likewise
 
 Urls = Mapping[Edition, str]
 

@@ -1,16 +1,17 @@
 """Where the two servers differ before either application is asked: case by case, with the reason.
 
-Only requests that HTTP forbids, or that one of the parsers refuses by its own rules. A case that is listed here and does
-not differ any more is reported, so the list cannot outlive its reasons.
+Only requests that HTTP forbids, or that one of the parsers refuses by its own rules. A case that is listed here and
+does not differ any more is reported, so the list cannot outlive its reasons.
 """
 
 _METHODS = (
-    "llhttp (under uvicorn) knows a fixed list of methods and refuses the bytes of any other; gunicorn's parser takes any "
-    "token, so the application answers 405"
+    "llhttp (under uvicorn) knows a fixed list of methods and refuses the bytes of any other; gunicorn's parser takes "
+    "any token, so the application answers 405"
 )
 KNOWN: dict[str, str] = {
     "authority form": (
-        "CONNECT is for proxies: uvicorn cannot read its target (400), gunicorn takes it for a path that nobody serves (404)"
+        "CONNECT is for proxies: uvicorn cannot read its target (400), gunicorn takes it for a path that nobody serves "
+        "(404)"
     ),
     "line: unknown method": _METHODS,
     "line: method with odd characters": _METHODS,

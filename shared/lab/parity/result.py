@@ -92,7 +92,7 @@ class ParityResult:
         statements: SQL statements counted for each edition; None where they could not be counted.
         statements_why: Why they could not be counted.
         duration_s: Seconds the whole took, starting the services included.
-        urls: Where the editions answered, WSGI first.
+        urls: Where the editions answered, WSGI first; None: they were started for the check.
         scope: Which cases ran.
     """
 
@@ -103,7 +103,7 @@ class ParityResult:
     statements: tuple[int, int] | None
     statements_why: str
     duration_s: float
-    urls: tuple[str, str]
+    urls: tuple[str, str] | None
     scope: Scope
 
     @property

@@ -18,8 +18,7 @@ TOKEN_VARIABLE = "$CHECK_TOKEN"
 
 def command(address: Address, request: Request, token: str | None) -> str:
     """Return a command that sends the request; the token is read from the environment, never written out."""
-    text = _curl(address, request, token) if _is_for_curl(request) else _netcat(address, request, token)
-    return text
+    return _curl(address, request, token) if _is_for_curl(request) else _netcat(address, request, token)
 
 
 def _is_for_curl(request: Request) -> bool:

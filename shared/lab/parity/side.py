@@ -29,6 +29,7 @@ class Side:
         token: Lets it honour seeds; None: it does not.
         counter: Counts its statements; None: they are not counted.
         nonce: Makes this run's idempotency keys new.
+        shown: Address in the commands that reproduce a difference.
         values: Ids that it handed out for the whole run, by name.
         statements: How many were counted.
     """
@@ -38,6 +39,7 @@ class Side:
     token: str | None
     counter: StatementCounter | None
     nonce: str
+    shown: Address
     values: dict[str, str] = field(default_factory=dict)
     statements: int = 0
 
@@ -74,7 +76,7 @@ class Side:
     def lines(self, case: Case, values: Mapping[str, str], last: int) -> tuple[str, ...]:
         """Return the shell commands that repeat a case up to a step."""
         steps = case.steps[: last + 1]
-        return tuple(shell.command(self.address, self.filled(step.request, values), self.token) for step in steps)
+        return tuple(shell.command(self.shown, self.filled(step.request, values), self.token) for step in steps)
 
     def received(self, responses: tuple[Response, ...], kinds: Kinds | None, values: Mapping[str, str]) -> Answer:
         """Return an answer as it is judged."""

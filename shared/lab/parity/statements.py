@@ -31,15 +31,17 @@ class StatementCounter:
     Args:
         url: Database to count from; another one than the services', where that is possible.
         database: Name of the database whose statements are counted.
+        ignored: Kinds that are not counted.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: If the extension is missing and cannot be created, or may not be read.
     """
 
-    def __init__(self, url: str, database: str) -> None:
+    def __init__(self, url: str, database: str, ignored: frozenset[str] = frozenset()) -> None:
         # The driver is named by the engine's module; nothing here imports one.
         self._engine = create_engine(engine_url(url, "wsgi"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
         self._database = database
+        self._ignored = ignored
         self._kind_of: dict[int, str] = {}
         self._connection: Connection = self._engine.connect()
         try:
@@ -62,7 +64,7 @@ class StatementCounter:
         self._learn([key for key in new if key not in self._kind_of])
         kinds: Kinds = Counter()
         for key, calls in new.items():
-            if key not in self._own:
+            if key not in self._own and self._kind_of.get(key) not in self._ignored:
                 kinds[self._kind_of.get(key, "?")] += calls
         return kinds
 

@@ -54,12 +54,22 @@ def slow() -> list[Case]:
     found.add("GET /sleep?seconds=30", Request("GET", "/sleep?seconds=30"), expects=504, pair="tight", counts_sql=False)
     for path in ("/echo", "/upload", "/transfers"):
         length = (("Content-Length", "10"), ("Content-Type", "application/json"))
-        found.add(f"POST {path}, a body that never comes", Request("POST", path, length), expects=408, pair="tight",
-                  counts_sql=False)  # fmt: skip
+        found.add(
+            f"POST {path}, a body that never comes",
+            Request("POST", path, length),
+            expects=408,
+            pair="tight",
+            counts_sql=False,
+        )
     chunked = ("POST /echo HTTP/1.1", "Host: a", "Connection: close", "Transfer-Encoding: chunked")
     for name, body in (("LF alone", b"3\nabc\n0\n\n"), ("huge size", b"F" * 17 + b"\r\nabc\r\n0\r\n\r\n")):
-        found.add(f"chunked: {name}", raw(*chunked, body=body), known=KNOWN[f"chunked: {name}"], pair="tight",
-                  counts_sql=False)  # fmt: skip
+        found.add(
+            f"chunked: {name}",
+            raw(*chunked, body=body),
+            known=KNOWN[f"chunked: {name}"],
+            pair="tight",
+            counts_sql=False,
+        )
     return found.cases
 
 
@@ -103,5 +113,11 @@ def named(*names: str) -> list[Endpoint]:
 
 def _add(found: CaseList, endpoint: Endpoint, *, expects: int, pair: Pair, prefix: str = "") -> None:
     request = request_for(endpoint)
-    found.add(f"{prefix}{request.method} {request.target}", request, entry=endpoint, expects=expects, pair=pair,
-              counts_sql=False)  # fmt: skip
+    found.add(
+        f"{prefix}{request.method} {request.target}",
+        request,
+        entry=endpoint,
+        expects=expects,
+        pair=pair,
+        counts_sql=False,
+    )

@@ -48,7 +48,11 @@ def _headers(found: CaseList) -> None:
         "odd but legal name": (("!#$%&'*+-.^_`|~0", "a"),),
         "long name": (("X-" + "n" * 500, "a"),),
         "long value": (("X-Text", "v" * 5_000),),
-        "Host with a port": (("X-Forwarded-Host", "evil:1"), ("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", "https")),
+        "Host with a port": (
+            ("X-Forwarded-Host", "evil:1"),
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("X-Forwarded-Proto", "https"),
+        ),
         "method override": (("X-HTTP-Method-Override", "DELETE"),),
         "script name": (("Script-Name", "/plaintext"), ("SCRIPT_NAME", "/plaintext")),
         "Accept": (("Accept", "application/xml"), ("Accept-Encoding", "gzip, br"), ("Accept-Language", "de")),
@@ -103,7 +107,20 @@ def _header_limits(found: CaseList, limits: Limits) -> None:
         many = Request("GET", "/plaintext", (("X-Text", "v"),) * (count - 2))
         found.add(f"{count} header fields", many, expects=431)
     size = limits.max_header_bytes
-    for total in (size - 200, size - 4, size - 3, size - 2, size - 1, size, size + 1, size + 2, size + 3, size + 4, size + 200, 100_000):
+    for total in (
+        size - 200,
+        size - 4,
+        size - 3,
+        size - 2,
+        size - 1,
+        size,
+        size + 1,
+        size + 2,
+        size + 3,
+        size + 4,
+        size + 200,
+        100_000,
+    ):
         name = "X-Text"
         request = Request("GET", "/plaintext", ((name, "v" * (total - len(name))),))
         label = f"{total - size:+d} of the limit" if abs(total - size) <= 200 else f"{total:,}"
@@ -124,10 +141,19 @@ def _bodies(found: CaseList, limits: Limits) -> None:
     for path, limit in (("/echo", limits.max_body_bytes), ("/upload", limits.max_upload_bytes)):
         entry = ENTRY[path[1:]]
         declared = limit or 2**40
-        found.add(f"{path} too large by its declaration", Request("POST", path, (("Content-Length", str(declared + 1)),)),
-                  entry=entry, expects=413, is_common=True)  # fmt: skip
-        found.add(f"{path} far too large by its declaration", Request("POST", path, (("Content-Length", str(10**18)),)),
-                  entry=entry, expects=413)  # fmt: skip
+        found.add(
+            f"{path} too large by its declaration",
+            Request("POST", path, (("Content-Length", str(declared + 1)),)),
+            entry=entry,
+            expects=413,
+            is_common=True,
+        )
+        found.add(
+            f"{path} far too large by its declaration",
+            Request("POST", path, (("Content-Length", str(10**18)),)),
+            entry=entry,
+            expects=413,
+        )
         if limit is None:
             continue
         for name, chunks in {
@@ -136,8 +162,12 @@ def _bodies(found: CaseList, limits: Limits) -> None:
             "too large by the last chunk": (b"x" * limit, b"x"),
             "too large in many chunks": (b"x" * 65_536,) * (limit // 65_536 + 1),
         }.items():
-            found.add(f"{path} {name}", Request("POST", path, chunks=chunks), entry=entry,
-                      expects=200 if "allowed" in name else 413)  # fmt: skip
+            found.add(
+                f"{path} {name}",
+                Request("POST", path, chunks=chunks),
+                entry=entry,
+                expects=200 if "allowed" in name else 413,
+            )
     for length in ("2", "5"):
         lines = ("POST /echo HTTP/1.1", "Host: a", "Connection: close", f"Content-Length: {length}")
         found.add(f"body longer than its declared {length}", raw(*lines, body=b"abcdefgh"))
@@ -149,15 +179,26 @@ def _bodies(found: CaseList, limits: Limits) -> None:
 def _expectations(found: CaseList, limits: Limits) -> None:
     echo = ENTRY["echo"]
     expect = ("Expect", "100-continue")
-    found.add("Expect: 100-continue", Request("POST", "/echo", (expect,), b"x" * 10, awaits_continue=True), entry=echo,
-              expects=200)  # fmt: skip
-    found.add("Expect: 100-Continue, chunked", Request("POST", "/echo", (("Expect", "100-Continue"),), chunks=(b"x", b"y"),
-              awaits_continue=True), entry=echo, expects=200)  # fmt: skip
+    found.add(
+        "Expect: 100-continue",
+        Request("POST", "/echo", (expect,), b"x" * 10, awaits_continue=True),
+        entry=echo,
+        expects=200,
+    )
+    found.add(
+        "Expect: 100-Continue, chunked",
+        Request("POST", "/echo", (("Expect", "100-Continue"),), chunks=(b"x", b"y"), awaits_continue=True),
+        entry=echo,
+        expects=200,
+    )
     found.add("Expect: 100-continue, body sent at once", Request("POST", "/echo", (expect,), b"x" * 10), entry=echo)
     found.add("Expect: 100-continue, no body", Request("GET", "/plaintext", (expect,)))
     found.add("Expect: 100-continue, empty body", Request("POST", "/echo", (expect,), b""))
-    found.add("Expect: 100-continue, refused by its path", Request("POST", "/nowhere", (expect,), b"x", awaits_continue=True),
-              expects=404)  # fmt: skip
+    found.add(
+        "Expect: 100-continue, refused by its path",
+        Request("POST", "/nowhere", (expect,), b"x", awaits_continue=True),
+        expects=404,
+    )
     large = Request("POST", "/echo", (expect, ("Content-Length", str(limits.max_body_bytes + 1))), awaits_continue=True)
     found.add("Expect: 100-continue, too large by its declaration", large, entry=echo, expects=413)
     for value in ("200-ok", "100-continue, other", ""):
@@ -248,8 +289,11 @@ def _ambiguous(found: CaseList) -> None:
     }.items():
         body = b"3\r\nabc\r\n0\r\n\r\n" if "hunked" in name or "coding" in name else b"abc"
         _raw(found, f"framing: {name}", raw("POST /echo HTTP/1.1", "Host: a", "Connection: close", *fields, body=body))
-    _raw(found, "framing: chunked in HTTP/1.0",
-         raw("POST /echo HTTP/1.0", "Host: a", "Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n\r\n"))  # fmt: skip
+    _raw(
+        found,
+        "framing: chunked in HTTP/1.0",
+        raw("POST /echo HTTP/1.0", "Host: a", "Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n\r\n"),
+    )
 
 
 def _pipelines(found: CaseList) -> None:
@@ -271,10 +315,16 @@ def _pipelines(found: CaseList) -> None:
     }.items():
         entry = ENTRY["stream"] if "stream" in name else None
         found.add(f"pipeline: {name}", Request("GET", raw=text.encode()), entry=entry)
-    _raw(found, "pipeline: garbage after a request",
-         Request("GET", raw=(one.format("/plaintext") + "garbage\r\n\r\n").encode()))  # fmt: skip
-    _raw(found, "pipeline: after Connection: close",
-         Request("GET", raw=(last.format("/plaintext") + last.format("/json")).encode()))  # fmt: skip
+    _raw(
+        found,
+        "pipeline: garbage after a request",
+        Request("GET", raw=(one.format("/plaintext") + "garbage\r\n\r\n").encode()),
+    )
+    _raw(
+        found,
+        "pipeline: after Connection: close",
+        Request("GET", raw=(last.format("/plaintext") + last.format("/json")).encode()),
+    )
 
 
 def _seeds(found: CaseList) -> None:

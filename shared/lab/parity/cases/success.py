@@ -96,8 +96,9 @@ def _reading(found: CaseList, endpoint: Endpoint) -> None:
                 found.add(f"GET {target} seed {seed}", get, entry=endpoint, expects=200)
                 continue
             head = Step(Request("HEAD", target, get.headers), head_of_previous=True)
-            found.add(f"GET and HEAD {target}", Step(get, expects=200), head, entry=endpoint, expects=200,
-                      is_common=place < 2)  # fmt: skip
+            found.add(
+                f"GET and HEAD {target}", Step(get, expects=200), head, entry=endpoint, expects=200, is_common=place < 2
+            )
 
 
 def _bytes(found: CaseList, limits: Limits) -> None:
@@ -137,12 +138,24 @@ def _ledger(found: CaseList) -> None:
         steps = (open_account("account", body), Step(Request("GET", "/accounts/<<account>>"), expects=200))
         found.add(f"POST /accounts {name}", *steps, entry=ENTRY["create_account"])
     change = json_request("PATCH", "/accounts/<<account>>", b'{"owner":"renamed","version":1}')
-    found.add("PATCH /accounts/{id}", open_account("account"), change, entry=ENTRY["change_account"], expects=200,
-              is_common=True)  # fmt: skip
+    found.add(
+        "PATCH /accounts/{id}",
+        open_account("account"),
+        change,
+        entry=ENTRY["change_account"],
+        expects=200,
+        is_common=True,
+    )
     delete = Request("DELETE", "/accounts/<<account>>")
     gone = Step(Request("GET", "/accounts/<<account>>"), expects=404)
-    found.add("DELETE /accounts/{id}", open_account("account"), Step(delete, expects=204), gone,
-              entry=ENTRY["delete_account"], is_common=True)  # fmt: skip
+    found.add(
+        "DELETE /accounts/{id}",
+        open_account("account"),
+        Step(delete, expects=204),
+        gone,
+        entry=ENTRY["delete_account"],
+        is_common=True,
+    )
     for strategy in ("naive", "atomic", "locked", "versioned", "serializable"):
         body = f'{{"amount":5,"strategy":"{strategy}"}}'.encode()
         add_5 = json_request("POST", "/accounts/<<account>>/deposits", body)

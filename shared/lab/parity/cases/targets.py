@@ -19,34 +19,36 @@ LINE_OVERHEAD = len("GET  HTTP/1.1")
 # With {q} for a parameter of the entry, and {v} for a value it takes.
 QUERIES = (
     "?", "??", "?&", "?&&", "?=", "?==", "?&=&", "?{q}={v}&", "?&{q}={v}", "?&&{q}={v}&&", "?{q}={v}&{q}={w}",
-    "?{q}=x&{q}={v}", "?{q}={v}&{q}=", "?{q}={v}&{q}", "?{q}=&{q}={v}", "?{q}&{q}={v}", "?unknown=1", "?unknown=1&{q}={v}",
-    "?{q}={v};{q}={w}", "?{q}=+{v}", "?{q}=%2B{v}", "?{q}={v}+", "?{q}={v}%20", "?{q}=={v}", "?{q}={v}=",
-    "?{q}%3D{v}", "?{q}={v}%26{q}={w}", "?{q}={v}%3B", "?{q}%20={v}", "?+{q}={v}", "?{q}[]={v}", "?{q}[0]={v}",
-    "?{Q}={v}", "?{e}={v}", "?%FF={v}&{q}={v}", "?{q}={v}&%FF=%FE", "?{q}={v}&x=%C0%AF", "?{q}={v}&x=%ED%A0%80",
-    "?{q}={v}&x=%00", "?{q}={v}&x=%0D%0A", "?{q}={v}&x=%zz", "?{q}={v}&%", "?{q}={v}&x=%C3%A9", "?{q}={v}&x=e%CC%81",
-    "?{q}={v}&x=%F0%9F%98%80", "?{q}={v}?{q}={w}", "?{q}={v}/x", "?{q}={v}&x=/../..", "?{q}={v}&x='\"<>`{{}}|\\^",
-    "?{q}={v}&x=[1]", "?{q}={v}&x=http://a/b?c=d", "?{q}={v}&__class__=x", "?{q}={v}&seed=1", "?{q}={v}&body=1",
-    "?{q}={v}&id=2", "?{q}=%25{v}", "?{q}={v}&x=%2525",
+    "?{q}=x&{q}={v}", "?{q}={v}&{q}=", "?{q}={v}&{q}", "?{q}=&{q}={v}", "?{q}&{q}={v}", "?unknown=1",
+    "?unknown=1&{q}={v}", "?{q}={v};{q}={w}", "?{q}=+{v}", "?{q}=%2B{v}", "?{q}={v}+", "?{q}={v}%20", "?{q}=={v}",
+    "?{q}={v}=", "?{q}%3D{v}", "?{q}={v}%26{q}={w}", "?{q}={v}%3B", "?{q}%20={v}", "?+{q}={v}", "?{q}[]={v}",
+    "?{q}[0]={v}", "?{Q}={v}", "?{e}={v}", "?%FF={v}&{q}={v}", "?{q}={v}&%FF=%FE", "?{q}={v}&x=%C0%AF",
+    "?{q}={v}&x=%ED%A0%80", "?{q}={v}&x=%00", "?{q}={v}&x=%0D%0A", "?{q}={v}&x=%zz", "?{q}={v}&%",
+    "?{q}={v}&x=%C3%A9", "?{q}={v}&x=e%CC%81", "?{q}={v}&x=%F0%9F%98%80", "?{q}={v}?{q}={w}", "?{q}={v}/x",
+    "?{q}={v}&x=/../..", "?{q}={v}&x='\"<>`{{}}|\\^", "?{q}={v}&x=[1]", "?{q}={v}&x=http://a/b?c=d",
+    "?{q}={v}&__class__=x", "?{q}={v}&seed=1", "?{q}={v}&body=1", "?{q}={v}&id=2", "?{q}=%25{v}", "?{q}={v}&x=%2525",
 )  # fmt: skip
 # Bytes that no target may hold: refused by the parsers, or passed on by one of them.
 RAW_QUERIES = ("?{q}={v}&x=\xe9", "?{q}={v}&x=\xc3\xa9", "?{q}={v}&\xff=1", "?{q}={v}#fragment", "?#", "#fragment")
 
 PATHS = (
-    "{p}/", "{p}//", "/{p}", "//{p}", "/.{p}", "/..{p}", "/x/..{p}", "{p}/.", "{p}/..", "{p}/x", "{p}/../{l}", "{p}%2F", "/%2F{l}",
-    "{p}%00", "{p}%0A", "{p}%0D%0A", "{p}%20", "{p}%3F", "{p}%23", "{p}%25", "{p}%2525", "{p};x=1", "{p},", "{p}:", "{p}*", "{p}~",
-    "{p}.json", "{p}%FF", "{p}%C3%A9", "{p}e%CC%81", "{p}%F0%9F%98%80", "{p}%C0%AE", "{p}%ED%A0%80", "{p}%", "{p}%4", "{p}%zz",
-    "{U}", "{p}\\", "/\\{l}", "{p}|x", "{p}'\"<>", "{p}^`{{}}", "{p}[x]", "{p}@x", "{p}!$&'()*+,;=:@",
+    "{p}/", "{p}//", "/{p}", "//{p}", "/.{p}", "/..{p}", "/x/..{p}", "{p}/.", "{p}/..", "{p}/x", "{p}/../{l}",
+    "{p}%2F", "/%2F{l}", "{p}%00", "{p}%0A", "{p}%0D%0A", "{p}%20", "{p}%3F", "{p}%23", "{p}%25", "{p}%2525",
+    "{p};x=1", "{p},", "{p}:", "{p}*", "{p}~", "{p}.json", "{p}%FF", "{p}%C3%A9", "{p}e%CC%81", "{p}%F0%9F%98%80",
+    "{p}%C0%AE", "{p}%ED%A0%80", "{p}%", "{p}%4", "{p}%zz", "{U}", "{p}\\", "/\\{l}", "{p}|x", "{p}'\"<>",
+    "{p}^`{{}}", "{p}[x]", "{p}@x", "{p}!$&'()*+,;=:@",
 )  # fmt: skip
 RAW_PATHS = ("{p}\xe9", "{p}\xc3\xa9", "{p}\xff", "/\xf0\x9f\x98\x80", "{p}\x7f", "{p}\x01", "{p}\x00", "{p}\tx")
 
 UNKNOWN = (
-    "/", "/nowhere", "//", "///", "/.", "/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd",
-    "/%", "/%2F", "/%00", "/favicon.ico", "/robots.txt", "/static/x", "/docs/", "/docs/swagger-ui.css", "/docs/../openapi.json",
-    "/health", "/health/", "/health//db", "/health/db/x", "/accounts/", "/accounts//", "/accounts//deposits", "/accounts/1/",
-    "/accounts/1/deposits/", "/accounts/1//deposits", "/accounts/1/Deposits", "/accounts/1/2", "/accounts/1/deposits/2",
-    "/traces/0123456789abcdef0123456789abcdef",
-    "/'%20OR%201=1", "/<script>alert(1)</script>", "/%3Cscript%3E", "/{id}", "/a" * 500, "/" + "%C3%A9" * 300,
-    "/caf%C3%A9", "/cafe%CC%81", "/%E2%80%A8", "/%EF%BB%BF", "/:;,@!$&'()*+=~",
+    "/", "/nowhere", "//", "///", "/.", "/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd",
+    "/..%2f..%2fetc%2fpasswd", "/%", "/%2F", "/%00", "/favicon.ico", "/robots.txt", "/static/x", "/docs/",
+    "/docs/swagger-ui.css", "/docs/../openapi.json", "/health", "/health/", "/health//db", "/health/db/x",
+    "/accounts/", "/accounts//", "/accounts//deposits", "/accounts/1/", "/accounts/1/deposits/",
+    "/accounts/1//deposits", "/accounts/1/Deposits", "/accounts/1/2", "/accounts/1/deposits/2",
+    "/traces/0123456789abcdef0123456789abcdef", "/'%20OR%201=1", "/<script>alert(1)</script>", "/%3Cscript%3E",
+    "/{id}", "/a" * 500, "/" + "%C3%A9" * 300, "/caf%C3%A9", "/cafe%CC%81", "/%E2%80%A8", "/%EF%BB%BF",
+    "/:;,@!$&'()*+=~",
 )  # fmt: skip
 
 
@@ -79,12 +81,15 @@ def _queries(found: CaseList, endpoint: Endpoint) -> None:
     }  # fmt: skip
     for pattern in (*QUERIES, *RAW_QUERIES):
         target = path + pattern.format(**names)
-        found.add(f"{endpoint.name}: query {pattern.encode('unicode_escape').decode()}",
-                  Request("GET", target, headers_of(endpoint)), entry=endpoint)  # fmt: skip
+        found.add(
+            f"{endpoint.name}: query {pattern.encode('unicode_escape').decode()}",
+            Request("GET", target, headers_of(endpoint)),
+            entry=endpoint,
+        )
     for count in (99, 100, 101, 500):
         target = f"{path}?{name}={value}&" + "&".join("a=1" for _ in range(count - 1))
-        found.add(f"{endpoint.name}: {count} query fields", Request("GET", target, headers_of(endpoint)), entry=endpoint,
-                  expects=400 if count > 100 and endpoint.parameters.model_fields and "limit" in name else 0)  # fmt: skip
+        request = Request("GET", target, headers_of(endpoint))
+        found.add(f"{endpoint.name}: {count} query fields", request, entry=endpoint)
 
 
 def _paths(found: CaseList, path: str) -> None:
@@ -96,8 +101,11 @@ def _paths(found: CaseList, path: str) -> None:
         headers = headers_of(found_entry(path))
         # The route table takes a path with a line feed after it for the path itself.
         entry = found_entry(path) if unquote(target).strip("\n") == path else None
-        found.add(f"{path} as {pattern.encode('unicode_escape').decode()}", Request(method, target, headers, body),
-                  entry=entry)  # fmt: skip
+        found.add(
+            f"{path} as {pattern.encode('unicode_escape').decode()}",
+            Request(method, target, headers, body),
+            entry=entry,
+        )
 
 
 def found_entry(path: str) -> Endpoint:
@@ -113,7 +121,9 @@ def _spellings(found: CaseList) -> None:
     found.add("spelt /%68ealth/db", Request("GET", "/%68ealth/db"), entry=health, expects=200)
     found.add("an encoded slash, decoded before routing", Request("GET", "/health%2Fdb"), entry=health)
     found.add("an encoded slash in lower case", Request("GET", "/health%2fdb"), entry=health)
-    found.add("an encoded slash before an id", Request("GET", "/accounts%2F1"), entry=found_entry("/accounts/1"), expects=200)
+    found.add(
+        "an encoded slash before an id", Request("GET", "/accounts%2F1"), entry=found_entry("/accounts/1"), expects=200
+    )
     found.add("an encoded slash before deposits", Request("GET", "/accounts/1%2Fdeposits"), expects=405)
     found.add("a template as path", Request("GET", "/accounts/{id}"), expects=422)
     found.add("a slash encoded twice", Request("GET", "/health%252Fdb"), expects=404)
@@ -125,7 +135,9 @@ def _forms(found: CaseList) -> None:
     queries = found_entry("/queries")
     found.add("absolute form", Request("GET", "http://127.0.0.1/plaintext"), entry=plaintext, expects=200)
     found.add("absolute form with a port", Request("GET", "http://example.org:8080/plaintext"), entry=plaintext)
-    found.add("absolute form with a query", Request("GET", "http://x/queries?queries=3", headers_of(queries)), entry=queries)
+    found.add(
+        "absolute form with a query", Request("GET", "http://x/queries?queries=3", headers_of(queries)), entry=queries
+    )
     found.add("absolute form without a path", Request("GET", "http://127.0.0.1"))
     found.add("absolute form with a user", Request("GET", "http://a:b@127.0.0.1/plaintext"), entry=plaintext)
     found.add("absolute form, https", Request("GET", "https://127.0.0.1/plaintext"), entry=plaintext)
