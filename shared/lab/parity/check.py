@@ -63,7 +63,8 @@ def run(
 
     Args:
         settings: The project's settings.
-        urls: Running services, WSGI first; None: both are started here, each on a database of its own.
+        urls: Running services, WSGI first, in which the check opens accounts; None: both are started here, each on a
+            database of its own.
         progress: Called with one line at each step.
         scope: "quick" has the successes and the common errors of every entry.
 
@@ -92,17 +93,22 @@ def run(
 
 
 def _own(stack: ExitStack, settings: Settings, progress: Progress, scope: Scope) -> tuple[Comparison, str]:
-    progress("creating two databases")
+    progress("starting the database")
     source = locate(settings)
     stack.callback(source.release)
-    own = stack.enter_context(databases.fresh_pair(source.url))
+    databases.require_right(source.url)
+    own = databases.new_pair(source.url)
+    # Left after the services, whichever is ready first.
+    kept = stack.enter_context(ExitStack())
+    creating = stack.enter_context(ThreadPoolExecutor(1)).submit(kept.enter_context, databases.created(source.url, own))
     token = secrets.token_urlsafe(24)
     pairs: tuple[Pair, ...] = ("main",) if scope == "quick" else ("main", "tight", "down")
-    progress(f"starting {2 * len(pairs)} services")
+    progress(f"creating two databases and starting {2 * len(pairs)} services")
     # So that MISCOUNTED statements are counted, too, the driver that keeps prepared statements is told not to.
     kept_none = make_url(own[1]).update_query_dict({"prepared_statement_cache_size": "0"})
     service_urls = (own[0], kept_none.render_as_string(hide_password=False))
     services = stack.enter_context(_started(settings, service_urls, token, pairs))
+    creating.result()
     counters, why = _counters(stack, source.url, own)
     comparison = Comparison(
         sides=_sides(settings, services["main"], token, counters),

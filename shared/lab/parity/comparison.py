@@ -146,7 +146,7 @@ class Comparison:
         for place, step in enumerate(case.steps):
             left, right = wsgi[place], asgi[place]
             facts = differences(
-                step, left, right, entry=case.entry, masks_ids=self.is_shared, counts_sql=case.counts_sql
+                step, left, right, entry=case.entry, is_shared=self.is_shared, counts_sql=case.counts_sql
             )
             if case.known:
                 self._judge_known(case, left, right, facts)

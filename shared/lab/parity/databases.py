@@ -25,17 +25,23 @@ _FORGET = text("SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHER
 _OURS = re.compile(rf"{PREFIX}_(\d+)_[0-9a-f]+_(?:wsgi|asgi)")
 
 
-@contextmanager
-def fresh_pair(url: str) -> Iterator[tuple[str, str]]:
-    """Create two equal, seeded databases on a server and yield their URLs; drop them at the end.
+def new_pair(url: str) -> tuple[str, str]:
+    """Return the URLs of two databases that do not exist yet."""
+    stem = f"{PREFIX}_{os.getpid()}_{secrets.token_hex(4)}"
+    wsgi, asgi = (
+        make_url(url).set(database=f"{stem}_{edition}").render_as_string(hide_password=False)
+        for edition in ("wsgi", "asgi")
+    )
+    return wsgi, asgi
+
+
+def require_right(url: str) -> None:
+    """Check that the role in a URL may create databases.
 
     Raises:
         EnvironmentFailure: If the server cannot be reached.
-        UsageError: If the role may not create databases.
+        UsageError: If it may not.
     """
-    stem = f"{PREFIX}_{os.getpid()}_{secrets.token_hex(4)}"
-    names = (f"{stem}_wsgi", f"{stem}_asgi")
-    urls = tuple(make_url(url).set(database=name).render_as_string(hide_password=False) for name in names)
     with administration(url) as connection:
         may_create = connection.execute(
             text("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user")
@@ -46,16 +52,31 @@ def fresh_pair(url: str) -> Iterator[tuple[str, str]]:
                 why="the role in DATABASE_URL may not create databases",
                 hint="Give it CREATEDB, unset DATABASE_URL to use the embedded PostgreSQL, or name running services",
             )
+
+
+@contextmanager
+def created(url: str, urls: tuple[str, str]) -> Iterator[None]:
+    """Create two equal, seeded databases on a server, and drop them at the end.
+
+    Args:
+        url: A database of that server.
+        urls: The new databases.
+
+    Raises:
+        EnvironmentFailure: If the server cannot be reached.
+    """
+    names = [make_url(each).database for each in urls]
+    with administration(url) as connection:
         _drop_leftovers(connection)
         try:
             connection.execute(text(f'CREATE DATABASE "{names[0]}"'))
             _fill(urls[0])
             # A copy, so that rows, sequences and statistics are the same.
             connection.execute(text(f'CREATE DATABASE "{names[1]}" TEMPLATE "{names[0]}"'))
-            yield urls[0], urls[1]
+            yield
         finally:
             for name in names:
-                _forget(connection, name)
+                _forget(connection, str(name))
                 connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
 

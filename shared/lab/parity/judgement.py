@@ -55,7 +55,7 @@ class Answer:
 
 
 def differences(
-    step: Step, wsgi: Answer, asgi: Answer, *, entry: Endpoint | None, masks_ids: bool, counts_sql: bool
+    step: Step, wsgi: Answer, asgi: Answer, *, entry: Endpoint | None, is_shared: bool, counts_sql: bool
 ) -> list[Fact]:
     """Return in what two answers differ.
 
@@ -64,12 +64,13 @@ def differences(
         wsgi: The WSGI edition's answer.
         asgi: The ASGI edition's answer.
         entry: Contract entry that answered; it says what is streamed and what is measured.
-        masks_ids: Whether ids that a service handed out are its own and stand for themselves only.
+        is_shared: Whether the services ran before: ids that they handed out, and what they tell of their past, are
+            their own.
         counts_sql: Whether statements are compared.
     """
     facts: list[Fact] = []
-    lefts = [_comparable(response, entry, wsgi.handed_out if masks_ids else {}) for response in wsgi.responses]
-    rights = [_comparable(response, entry, asgi.handed_out if masks_ids else {}) for response in asgi.responses]
+    lefts = [_comparable(response, entry, wsgi.handed_out, is_shared=is_shared) for response in wsgi.responses]
+    rights = [_comparable(response, entry, asgi.handed_out, is_shared=is_shared) for response in asgi.responses]
     if len(lefts) != len(rights):
         facts.append(Fact("responses", _lines(lefts), _lines(rights)))
     for left, right in zip(lefts, rights, strict=False):
@@ -155,7 +156,7 @@ def _head_violations(response: Response, received_at: float, step: Step) -> list
 
 
 def _unlike_get(get: Response, head: Response, entry: Endpoint | None) -> list[str]:
-    left, right = _comparable(get, entry, {}), _comparable(head, entry, {})
+    left, right = (_comparable(answer, entry, {}, is_shared=False) for answer in (get, head))
     found = [] if left.status == right.status else [f"HEAD answers {right.line}, GET {left.line}"]
     for name in sorted({name for name, _ in (*left.headers, *right.headers)}):
         if sorted(left.values(name)) != sorted(right.values(name)):
@@ -163,7 +164,9 @@ def _unlike_get(get: Response, head: Response, entry: Endpoint | None) -> list[s
     return found
 
 
-def _comparable(response: Response, entry: Endpoint | None, handed_out: Mapping[str, str]) -> Response:
+def _comparable(
+    response: Response, entry: Endpoint | None, handed_out: Mapping[str, str], *, is_shared: bool
+) -> Response:
     """Return a response without what may differ."""
     ignored = IGNORED
     is_success = entry is not None and response.status == entry.status
@@ -172,9 +175,9 @@ def _comparable(response: Response, entry: Endpoint | None, handed_out: Mapping[
     body = response.body
     if entry is not None and entry.measured and is_success:
         ignored = ignored | {"content-length"}
-        body = _names_of(body) if EVERYTHING in entry.measured else _masked(body, entry.measured)
+        body = _names_of(body) if EVERYTHING in entry.measured else _masked(body, entry.measured, is_shared=is_shared)
     headers = [(name, value) for name, value in response.headers if name not in ignored]
-    if handed_out:
+    if is_shared and handed_out:
         body = _without_ids(body, handed_out)
         # Ids of different length make bodies of different length; what each says is checked on its own.
         headers = [
@@ -194,21 +197,26 @@ def _without_ids(data: bytes, handed_out: Mapping[str, str]) -> bytes:
     return data
 
 
-def _masked(body: bytes, measured: frozenset[str]) -> bytes:
+def _masked(body: bytes, measured: frozenset[str], *, is_shared: bool) -> bytes:
     """Return a JSON body with the values of measured members replaced by their types."""
     try:
         value = json.loads(body)
     except ValueError:
         return body
-    return json.dumps(_mask(value, measured, is_measured=False), ensure_ascii=False).encode()
+    masked = {key: _types(item, hides_keys=is_shared) if key in measured else item for key, item in dict(value).items()}
+    return json.dumps(masked, ensure_ascii=False).encode()
 
 
-def _mask(value: Any, measured: frozenset[str], *, is_measured: bool) -> Any:
-    if isinstance(value, dict):
-        return {key: _mask(item, measured, is_measured=is_measured or key in measured) for key, item in value.items()}
+def _types(value: Any, *, hides_keys: bool) -> Any:
+    """Return a value with its types in the place of its leaves."""
     if isinstance(value, list):
-        return [_mask(item, measured, is_measured=is_measured) for item in value]
-    return f"<{type(value).__name__}>" if is_measured else value
+        return [_types(item, hides_keys=hides_keys) for item in value]
+    if not isinstance(value, dict):
+        return f"<{type(value).__name__}>"
+    if hides_keys and not any(isinstance(item, dict) for item in value.values()):
+        # A table, whose keys are what the service has seen so far.
+        return "<table>"
+    return {key: _types(item, hides_keys=hides_keys) for key, item in value.items()}
 
 
 def _names_of(body: bytes) -> bytes:
