@@ -1,12 +1,15 @@
 """What both servers need around the serving: a free port, the database, a directory for metrics, a line to say."""
 
+import ctypes
 import os
 import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 
 import psutil
 
@@ -23,6 +26,9 @@ from .metrics import DIRECTORY_KEY
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # Pending connections the kernel keeps for a listener; gunicorn's and uvicorn's common default.
 BACKLOG = 2_048
+
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+BPF_RETURN = 0x06
 
 
 def main(edition: Edition, serve: Callable[[Settings], int]) -> int:
@@ -97,3 +103,15 @@ def _holder(port: int) -> str:
     except psutil.Error:
         pass
     return ""
+
+
+def refuse_connections(listener: socket.socket) -> None:
+    """Let the kernel accept nothing more on a listener; what it has accepted already can still be taken.
+
+    Closing alone would reset a connection that came between the last look and the close. New clients get no answer
+    until the listener is closed, and are refused then. Linux only; elsewhere that connection may be lost.
+    """
+    # A socket filter of one instruction (linux/filter.h): return 0, keep nothing of the packet.
+    program = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))

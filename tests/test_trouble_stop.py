@@ -1,5 +1,6 @@
 """Stops: asked for under load, forced, and followed by another start on the same port."""
 
+import contextlib
 import os
 import signal
 import time
@@ -119,4 +120,9 @@ def test_same_port_serves_again_right_after_a_stop(edition: Edition, start_servi
 
 def alive(processes: Sequence[psutil.Process]) -> list[int]:
     """Return the pids that still run."""
-    return [p.pid for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found

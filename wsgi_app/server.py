@@ -10,6 +10,7 @@ from gunicorn.arbiter import Arbiter
 from shared import metrics
 from shared.config import Settings
 from shared.serving import BACKLOG
+from shared.serving import refuse_connections
 
 # Seconds without a sign of life after which gunicorn replaces a worker; not a limit on requests.
 HEARTBEAT_TIMEOUT_S = 30
@@ -50,6 +51,12 @@ class PatientArbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
     def handle_int(self) -> None:
         """Stop gracefully."""
         self.handle_term()
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the workers, who must find no connection that comes after their last look."""
+        for listener in self.LISTENERS:
+            refuse_connections(listener.sock)
+        super().stop(graceful)
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types

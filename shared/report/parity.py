@@ -82,8 +82,10 @@ def details(result: ParityResult, width: int) -> Iterator[str]:
         reasons = Counter(item.reason for item in result.not_compared)
         for reason, count in reasons.items():
             yield from _wrapped(f"{format.count(count)}: {reason}", width)
-            names = [f"{item.group}: {item.case}" for item in result.not_compared if item.reason == reason]
-            yield from textwrap.wrap("; ".join(names), width, initial_indent=GAP * 2, subsequent_indent=GAP * 2)
+            same = [item for item in result.not_compared if item.reason == reason]
+            for group in dict.fromkeys(item.group for item in same):
+                names = "; ".join(item.case for item in same if item.group == group)
+                yield from textwrap.wrap(f"{group}: {names}", width, initial_indent=GAP * 2, subsequent_indent=GAP * 3)
         yield ""
 
 

@@ -210,6 +210,7 @@ def _prepare(side: Side) -> None:
                 hint=f"Ask it what is wrong: curl -i http://{side.address}/readyz",
             )
         side.values[name] = answers[0].handed_out[name]
+    side.statements = 0
 
 
 def _sides(

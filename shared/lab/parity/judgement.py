@@ -24,6 +24,8 @@ EVERYTHING = "*"
 
 DATE_TOLERANCE_S = 3.0
 EXCERPT_BYTES = 28
+# A shorter secret is found in any long text.
+SECRET_LENGTH = 7
 # What only a programmer should see: tracebacks, statements, names of drivers.
 _INSIDES = re.compile(
     rb"Traceback \(most recent|File \"[^\"]+\", line \d|sqlalchemy|psycopg|asyncpg|\bpg_|"
@@ -119,7 +121,9 @@ def violations(
     # What a client sent comes back from /echo, whatever it is.
     if entry is None or entry.name != "echo":
         found += [
-            f"a secret is in the answer ({len(secret)} characters)" for secret in secrets if _has(response, secret)
+            f"a secret is in the answer ({len(secret)} characters)"
+            for secret in secrets
+            if len(secret) >= SECRET_LENGTH and _has(response, secret)
         ]
     if response.header("content-type") == "application/problem+json" and (inside := _INSIDES.search(response.body)):
         found.append(f"shows insides of the service: {inside[0][:40]!r}")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from http import HTTPStatus
 
 from shared.config import Edition
 from shared.lab.parity import shell
@@ -53,8 +54,8 @@ class Side:
             if self.counter is not None and case.counts_sql:
                 kinds = self.counter.take()
                 self.statements += kinds.total()
-            if step.saves:
-                values[step.saves] = _id_in(responses[-1])
+            if step.saves or responses[-1].status == HTTPStatus.CREATED:
+                values[step.saves or "new"] = _id_in(responses[-1])
             answers.append(self.received(responses, kinds, values))
         return answers
 

@@ -164,7 +164,8 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
 
 def _waits(name: str, text: str) -> bool:
     number = _number(text)
-    return name == "seconds" and number is not None and PATIENCE_S < number <= 30
+    # Digits of other scripts are numbers to Python, not to pydantic.
+    return name == "seconds" and text.strip().isascii() and number is not None and PATIENCE_S < number <= 30
 
 
 def _number(text: str) -> float | None:
