@@ -358,14 +358,17 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 print(postgres.running_url(Path(sys.argv[1])) == lease.url)
+reading, writing = os.pipe()
 if os.fork() == 0:
-    sys.stdin.readline()
+    os.close(writing)
+    os.read(reading, 1)
     os._exit(0)
 lease.release()
 print(postgres.running_url(Path(sys.argv[1])) == lease.url)
+os.close(writing)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(data_dir)], cwd=ROOT, input="\n", capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(data_dir)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     # The server runs on both times: the parent uses it, and then the second child, which only inherited the lease.
     assert done.stdout.split() == ["True", "True"]
