@@ -204,7 +204,8 @@ class Service:
         book = self._book_other
         chunks = None
         try:
-            check_headers(self.settings, request.headers)
+            if not app.is_bounded:
+                check_headers(self.settings, request.headers)
             if resource is None:
                 raise routing.unknown_path()
             handler = resource.handlers.get(request.method)
@@ -279,6 +280,8 @@ class Application(Router):
     def __init__(self) -> None:
         super().__init__(redirect_slashes=False, default=self._unknown, lifespan=self._lifespan)
         self.service: Service | None = None
+        # Set where the server limits headers already (`pipeline`), while it reads them.
+        self.is_bounded = False
         self._literal: dict[str, _AsResource] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

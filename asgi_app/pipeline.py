@@ -86,6 +86,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits = _settings()
+        app.is_bounded = True
         self._head_limit = self._limits.max_line_bytes + self._limits.max_header_count * self._limits.max_header_bytes
         self._line_limit = self._limits.max_line_bytes - LINE_OVERHEAD_BYTES
         self._field_limit = self._limits.max_header_bytes - FIELD_OVERHEAD_BYTES
@@ -130,14 +131,11 @@ class Protocol(HttpToolsProtocol):
                 return
         super().data_received(data)
 
-    def on_message_begin(self) -> None:
-        """Start a request."""
-        self._is_in_head = True
-        self._head_bytes = 0
-        super().on_message_begin()
-
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
+        if not self.url:
+            self._is_in_head = True
+            self._head_bytes = 0
         self.url += url
         if len(self.parser.get_method()) + len(self.url) > self._line_limit:
             self._refuse(UriTooLong("The request line is too long", close=True))
@@ -185,15 +183,16 @@ class Protocol(HttpToolsProtocol):
         else:
             # What came before is answered first.
             self._late_refusal = error
+            cycle.on_response = self._refuse_late
 
     def on_message_complete(self) -> None:
         """End a request; a body that is here already need not be asked for."""
         self.cycle.waiting_for_100_continue = False
         super().on_message_complete()
 
-    def on_response_complete(self) -> None:
-        """Go on with the next request, or refuse what came instead of one."""
-        super().on_response_complete()
+    def _refuse_late(self) -> None:
+        """Refuse what came behind a request that is answered now."""
+        self.on_response_complete()
         if self._late_refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._refuse_now(self._late_refusal, None)
 

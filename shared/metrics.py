@@ -27,16 +27,11 @@ class Instruments:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "http_requests_total",
-            "Requests answered, by endpoint and status.",
-            ["endpoint", "status"],
-            registry=self.registry,
-        )
+        # One metric for both: the number of requests is the histogram's count.
         self.durations = Histogram(
             "http_request_duration_seconds",
-            "From the call of the application to the end of its answer.",
-            ["endpoint"],
+            "From the call of the application to its answer's head, by endpoint and status.",
+            ["endpoint", "status"],
             buckets=DURATION_BOUNDS_S,
             registry=self.registry,
         )
@@ -50,14 +45,12 @@ class Instruments:
 
     def meter(self, name: str) -> Callable[[int, float], None]:
         """Return a function that books one answer of an endpoint: (status, duration in seconds)."""
-        observe = self.durations.labels(name).observe
-        count: dict[int, Callable[[], None]] = {}
+        observers: dict[int, Callable[[float], None]] = {}
 
         def book(status: int, duration_s: float) -> None:
-            increase = count.get(status)
-            if increase is None:
-                increase = count[status] = self.requests.labels(name, str(status)).inc
-            increase()
+            observe = observers.get(status)
+            if observe is None:
+                observe = observers[status] = self.durations.labels(name, str(status)).observe
             observe(duration_s)
 
         return book

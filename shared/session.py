@@ -24,3 +24,6 @@ class CoreSession(Session):
             **_options: What AsyncSession passes along for entities; of no use here.
         """
         return self.connection().execute(statement, params)
+
+    def expunge_all(self) -> None:
+        """Do nothing: no entity was ever loaded. Called at every close."""
