@@ -137,7 +137,16 @@ def test_equal_ports_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["mysql://u:p@h/d", "sqlite:///x.db", "oracle://a/b", "nonsense", "http://example.com", "postgresql", "://", "postgres_ql://x/y"],
+    [
+        "mysql://u:p@h/d",
+        "sqlite:///x.db",
+        "oracle://a/b",
+        "nonsense",
+        "http://example.com",
+        "postgresql",
+        "://",
+        "postgres_ql://x/y",
+    ],
 )
 def test_database_url_must_name_a_known_database(url: str) -> None:
     with pytest.raises(UsageError, match="DATABASE_URL is not usable"):

@@ -8,6 +8,7 @@ import errno
 import selectors
 import signal
 import socket
+import struct
 from collections import deque
 from functools import partial
 from time import monotonic
@@ -46,14 +47,19 @@ class BoundedSocket(socket.socket):
     nobody wants, or which is too large, is not sent at all.
     """
 
-    timeout_s = 10.0
     owes_continue = False
     # Lines received since the last answer; tells apart what gunicorn's parser does not.
     lines = 0
 
-    def setblocking(self, flag: bool, /) -> None:
-        """Block with a time-out, or not at all."""
-        self.settimeout(self.timeout_s if flag else 0)
+    def bound(self, timeout_s: float) -> None:
+        """Limit each wait of the blocking socket.
+
+        The kernel's own limit: Python's would ask it before each call whether there is anything to wait for.
+        """
+        seconds, fraction = divmod(timeout_s, 1)
+        limit = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive bytes.
@@ -66,7 +72,9 @@ class BoundedSocket(socket.socket):
             self.sendall(CONTINUE)
         try:
             data = super().recv(bufsize, flags)
-        except TimeoutError:
+        except BlockingIOError:
+            if not self.getblocking():
+                raise
             raise TimeoutError(errno.ECONNRESET, "the client sent nothing in time") from None
         self.lines += data.count(b"\n")
         return data
@@ -88,7 +96,7 @@ class BoundedSocket(socket.socket):
         self.lines = 0
         try:
             super().sendall(data, flags)
-        except TimeoutError:
+        except BlockingIOError:
             raise TimeoutError(errno.ECONNRESET, "the client read nothing in time") from None
 
 
@@ -97,15 +105,19 @@ class BoundedListener:
 
     Args:
         listener: gunicorn's listener.
+        timeout_s: Longest wait for a client, in seconds.
     """
 
-    def __init__(self, listener: Any) -> None:
+    def __init__(self, listener: Any, timeout_s: float) -> None:
         self._listener = listener
+        self._timeout_s = timeout_s
 
     def accept(self) -> tuple[BoundedSocket, Any]:
         """Accept a connection."""
         client, address = self._listener.accept()
-        return BoundedSocket(fileno=client.detach()), address
+        bounded = BoundedSocket(fileno=client.detach())
+        bounded.bound(self._timeout_s)
+        return bounded, address
 
     def getsockname(self) -> Any:
         """Return the address it listens on."""
@@ -118,15 +130,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ending: deque[Any] = deque()
-
-    def init_process(self) -> None:
-        """Start the worker."""
-        BoundedSocket.timeout_s = load().request_timeout
-        super().init_process()
+        self._timeout_s = load().request_timeout
 
     def accept(self, listener: Any) -> None:
         """Accept one connection."""
-        super().accept(BoundedListener(listener))
+        super().accept(BoundedListener(listener, self._timeout_s))
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin a graceful stop: /readyz says so at once."""
