@@ -46,8 +46,8 @@ def _settings() -> Settings:
 
 
 @lru_cache(maxsize=1)
-def _date(second: int) -> bytes:
-    return formatdate(second, usegmt=True).encode()
+def _own_fields(second: int) -> list[tuple[bytes, bytes]]:
+    return [(b"date", formatdate(second, usegmt=True).encode()), (b"server", b"uvicorn")]
 
 
 class FreshHeaders(list[tuple[bytes, bytes]]):
@@ -58,10 +58,10 @@ class FreshHeaders(list[tuple[bytes, bytes]]):
 
     def __add__(self, fields: Any) -> list[Any]:
         """Return the fields of a response."""
-        return [(b"date", _date(int(time()))), *self, *fields]
+        return [*_own_fields(int(time())), *fields]
 
 
-FRESH_HEADERS = FreshHeaders([(b"server", b"uvicorn")])
+FRESH_HEADERS = FreshHeaders()
 
 
 class OldCycle(RequestResponseCycle):

@@ -66,7 +66,7 @@ def control_spec(edition: Edition, name: str, environ: Mapping[str, str]) -> Ser
         "asgi": (
             *("-m", "uvicorn", "--host", HOST, "--port", "{port}", "--workers", "1"),
             *("--loop", "uvloop", "--http", "httptools", "--timeout-keep-alive", KEEP_ALIVE_S),
-            *("--no-access-log", "--log-level", "warning", "--lifespan", "on"),
+            *("--no-access-log", "--no-proxy-headers", "--ws", "none", "--log-level", "warning", "--lifespan", "on"),
             "shared.lab.controls.raw_asgi:app",
         ),
     }

@@ -2,153 +2,27 @@
 
 import asyncio
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
-from collections.abc import Iterator
-from contextlib import ExitStack
-from contextlib import suppress
 from pathlib import Path
-from typing import IO
-from typing import Any
 
 import asyncpg
-import psutil
 import psycopg2
 import pytest
 
 from shared import postgres
 from shared.errors import EnvironmentFailure
 from shared.errors import UsageError
-
-ROOT = Path(__file__).parents[1]
-BOUND_S = 20.0
-NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-
-# A user in a process of its own: says its URL, waits for a line or a signal, releases.
-USER = """
-import sys
-from pathlib import Path
-from shared import postgres
-with postgres.acquire(Path(sys.argv[1])) as lease:
-    print(lease.url, flush=True)
-    sys.stdin.readline()
-"""
-
-
-def processes(data_dir: Path) -> list[psutil.Process]:
-    """Return the keeper and the postmaster of a data directory; zombies are gone already."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            arguments = process.cmdline()
-            is_server = str(data_dir / "postgres" / "data") in arguments
-            if is_server or (arguments[-2:] == ["keep", str(data_dir)]):
-                found.append(process)
-    return found
-
-
-def keeper(data_dir: Path) -> psutil.Process:
-    (found,) = [process for process in processes(data_dir) if "keep" in process.cmdline()]
-    return found
-
-
-def postmaster(data_dir: Path) -> psutil.Process:
-    (found,) = [process for process in processes(data_dir) if "keep" not in process.cmdline()]
-    return found
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + BOUND_S
-    while not condition():
-        assert time.monotonic() < deadline, "not within the bound"
-        time.sleep(0.02)
-
-
-def query(url: str, statement: str) -> Any:
-    connection = psycopg2.connect(url)
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchone() if cursor.description else None
-    finally:
-        connection.close()
-
-
-class User:
-    """A process that holds a lease."""
-
-    def __init__(self, data_dir: Path, **options: Any) -> None:
-        options.setdefault("executable", sys.executable)
-        self.process = subprocess.Popen(
-            [options.pop("executable"), "-c", USER, str(data_dir)],
-            **{"cwd": ROOT, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, **options},
-        )
-
-    def url(self) -> str:
-        line = self._stream(self.process.stdout).readline().strip()
-        assert line, "the process ended without a lease"
-        return line
-
-    def end(self) -> int:
-        with suppress(BrokenPipeError):
-            self._stream(self.process.stdin).write("\n")
-            self._stream(self.process.stdin).flush()
-        return self.process.wait(BOUND_S)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(BOUND_S)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.kill()
-        for stream in (self.process.stdin, self.process.stdout):
-            with suppress(BrokenPipeError):
-                self._stream(stream).close()
-
-    @staticmethod
-    def _stream(stream: IO[str] | None) -> IO[str]:
-        assert stream is not None
-        return stream
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    """A fresh directory, after which nothing may run: its users gone, the server stops by itself."""
-    path = tmp_path / "data"
-    yield path
-    wait_until(lambda: not processes(path))
-    shutil.rmtree(tmp_path)
-
-
-@pytest.fixture
-def public_dir() -> Iterator[Path]:
-    """The same where every user may enter; pytest's own directories are private."""
-    path = Path(tempfile.mkdtemp(prefix="wsgi-vs-asgi-test-"))
-    path.chmod(0o755)
-    yield path
-    wait_until(lambda: not processes(path))
-    shutil.rmtree(path)
-
-
-@pytest.fixture
-def start_user(data_dir: Path) -> Iterator[Callable[..., User]]:
-    with ExitStack() as stack:
-
-        def start(path: Path = data_dir, **options: Any) -> User:
-            user = User(path, **options)
-            stack.callback(user.close)
-            return user
-
-        yield start
+from tests.postgres.processes import User
+from tests.postgres.processes import keeper
+from tests.postgres.processes import postmaster
+from tests.postgres.processes import processes
+from tests.postgres.processes import query
+from tests.postgres.processes import wait_until
 
 
 def test_users_share_one_server_and_the_last_stops_it(data_dir: Path, start_user: Callable[..., User]) -> None:
@@ -345,99 +219,3 @@ def test_removed_files_do_not_mislead_the_old_keeper(data_dir: Path, start_user:
         old.kill()
         wait_until(lambda: len(processes(data_dir)) == 2)
         assert query(lease.url, "SELECT 1") == (1,)
-
-
-def test_forked_child_does_not_drop_its_parents_lease(data_dir: Path) -> None:
-    code = """
-import os, sys
-from pathlib import Path
-from shared import postgres
-lease = postgres.acquire(Path(sys.argv[1]))
-if os.fork() == 0:
-    lease.release()
-    os._exit(0)
-os.wait()
-print(postgres.running_url(Path(sys.argv[1])) == lease.url)
-reading, writing = os.pipe()
-if os.fork() == 0:
-    os.close(writing)
-    os.read(reading, 1)
-    os._exit(0)
-lease.release()
-print(postgres.running_url(Path(sys.argv[1])) == lease.url)
-os.close(writing)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(data_dir)], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    # The server runs on both times: the parent uses it, and then the second child, which only inherited the lease.
-    assert done.stdout.split() == ["True", "True"]
-
-
-@NEEDS_ROOT
-def test_root_runs_the_server_as_nobody_below_a_private_directory(data_dir: Path) -> None:
-    data_dir.mkdir(mode=0o700)
-    with postgres.acquire(data_dir) as lease:
-        assert query(lease.url, "SELECT 1") == (1,)
-        assert postmaster(data_dir).username() == "nobody"
-    assert data_dir.stat().st_mode & 0o777 == 0o700
-
-
-@NEEDS_ROOT
-def test_root_runs_the_server_as_nobody_below_a_public_directory(public_dir: Path) -> None:
-    with postgres.acquire(public_dir) as lease:
-        assert query(lease.url, "SELECT 1") == (1,)
-        assert postmaster(public_dir).username() == "nobody"
-    assert processes(public_dir) == []
-
-
-@pytest.mark.slow
-@NEEDS_ROOT
-def test_ordinary_user_starts_a_server_but_not_roots(public_dir: Path, start_user: Callable[..., User]) -> None:
-    path, account = public_dir, pwd.getpwnam("daemon")
-    os.chown(path, account.pw_uid, account.pw_gid)
-    packages = Path(psycopg2.__file__).parents[1]
-    options: dict[str, Any] = {
-        "user": account.pw_uid,
-        "group": account.pw_gid,
-        "extra_groups": [],
-        "executable": python_for(account.pw_uid),
-        "env": {"PATH": os.defpath, "PYTHONPATH": f"{ROOT}:{packages}"},
-        "cwd": "/",
-    }
-    user = start_user(path, **options)
-    url = user.url()
-    assert postmaster(path).uids().real == account.pw_uid
-    with postgres.acquire(path) as roots:
-        assert roots.url == url
-    assert user.end() == 0
-    assert processes(path) == []
-    # Root's restart runs as the owner of the files, who can use them afterwards.
-    with postgres.acquire(path):
-        assert postmaster(path).uids().real == account.pw_uid
-    again = start_user(path, **options)
-    assert again.url() == url
-    assert again.end() == 0
-    postgres.destroy(path)
-    os.chown(path, 0, 0)
-    postgres.acquire(path).release()
-    refused = start_user(path, **options, stderr=subprocess.PIPE)
-    _, said = refused.process.communicate(timeout=BOUND_S)
-    assert "EnvironmentFailure: the embedded PostgreSQL belongs to another user" in said
-    assert "is owned by root (uid 0)" in said
-
-
-def python_for(uid: int) -> str:
-    """Return an interpreter that the user may run; the one of the virtual environment may lie in a private home."""
-    for path in (
-        sys.executable,
-        "/usr/bin/python3.11",
-        "/usr/bin/python3.12",
-        "/usr/bin/python3.13",
-        "/usr/bin/python3",
-    ):
-        with suppress(OSError):
-            check = "import sys; sys.exit(sys.version_info < (3, 11))"
-            if subprocess.run([path, "-c", check], user=uid, cwd="/", capture_output=True).returncode == 0:
-                return path
-    pytest.skip("no Python that another user may run")
