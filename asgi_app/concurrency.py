@@ -25,6 +25,9 @@ EDITION: Edition = "asgi"
 FINISH_TIMEOUT_S = 2.0
 
 Lock = asyncio.Lock
+
+# Tasks that were given up and have not ended yet: the event loop itself holds tasks only weakly.
+_late: set["asyncio.Future[Any]"] = set()
 Chunks = AsyncIterator[bytes]
 
 
@@ -40,13 +43,31 @@ async def pause(seconds: float) -> None:
 
 
 async def within(seconds: float, function: Callable[[], Awaitable[T]]) -> T:
-    """Return a function's result if it comes in time; a late one is cancelled.
+    """Return a function's result if it comes in time; a late one is cancelled, and its end is not waited for.
+
+    A driver may take seconds to give up a query that it asked the server to cancel.
 
     Raises:
         TimeoutError: If there is no result within `seconds`.
     """
-    async with asyncio.timeout(seconds):
-        return await function()
+    task = asyncio.ensure_future(function())
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+            _late.add(task)
+            task.add_done_callback(_forget)
+    if task in _late:
+        raise TimeoutError
+    return task.result()
+
+
+def _forget(task: "asyncio.Future[Any]") -> None:
+    _late.discard(task)
+    if not task.cancelled():
+        # Retrieved, so that a failure is not reported as one that nobody has seen.
+        task.exception()
 
 
 async def finish(function: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -1,6 +1,8 @@
 """SEAM: uvicorn with the settings of shared.config."""
 
 import signal
+import socket
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -8,6 +10,7 @@ from uvicorn.supervisors import Multiprocess
 
 from shared.config import Settings
 from shared.serving import BACKLOG
+from shared.serving import refuse_connections
 
 # Exit code of a worker that could not start; uvicorn names it in a private place.
 STARTUP_FAILURE = 3
@@ -40,6 +43,17 @@ class Supervisor(Multiprocess):
 
     The kernel goes on accepting while anybody listens, and nobody would ever answer.
     """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        # At once, not when the signal's turn comes: Ctrl-C reaches the workers at the same time as this process.
+        for listener in self.sockets:
+            refuse_connections(listener)
+        self.signal_queue.append(number)
 
     def terminate_all(self) -> None:
         """Stop the workers."""

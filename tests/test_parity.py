@@ -26,6 +26,7 @@ from shared.lab.parity.transport import exchange
 from shared.lab.process import Service
 from shared.report.parity import print_parity
 from tests.conftest import CHECK_TOKEN
+from tests.conftest import ServiceFactory
 
 LIMITS = Limits(1_048_576, 4_194_304, 100, 8_190, 4_094, lab=True)
 
@@ -106,11 +107,18 @@ def test_editions_are_equal(full: ParityResult, connection: psycopg2.extensions.
         assert cursor.fetchone() == (0,)
 
 
+@pytest.fixture
+def running(start_service: ServiceFactory, new_database: str) -> tuple[str, str]:
+    """Return the URLs of two services on one database that nobody else has changed."""
+    environ = {"DATABASE_URL": new_database, "CHECK_TOKEN": CHECK_TOKEN}
+    return start_service("wsgi", **environ).url, start_service("asgi", **environ).url
+
+
 @pytest.mark.slow
-def test_running_editions_are_equal(services: dict[Edition, Service], database_url: str) -> None:
+def test_running_editions_are_equal(running: tuple[str, str], new_database: str) -> None:
     """Two services on one database: ids are masked, and all the rest is compared."""
-    settings = load({"DATABASE_URL": database_url, "CHECK_TOKEN": CHECK_TOKEN}, "")
-    result = check.run(settings, (services["wsgi"].url, services["asgi"].url), lambda _: None, scope="quick")
+    settings = load({"DATABASE_URL": new_database, "CHECK_TOKEN": CHECK_TOKEN}, "")
+    result = check.run(settings, running, lambda _: None, scope="quick")
     stream = io.StringIO()
     print_parity(result, stream)
     assert result.is_equal, stream.getvalue()
@@ -118,9 +126,8 @@ def test_running_editions_are_equal(services: dict[Edition, Service], database_u
 
 
 @pytest.mark.slow
-def test_without_a_token_random_answers_are_named_as_not_compared(services: dict[Edition, Service]) -> None:
-    urls = (services["wsgi"].url, services["asgi"].url)
-    result = check.run(load({}, ""), urls, lambda _: None, scope="quick")
+def test_without_a_token_random_answers_are_named_as_not_compared(running: tuple[str, str]) -> None:
+    result = check.run(load({}, ""), running, lambda _: None, scope="quick")
     stream = io.StringIO()
     print_parity(result, stream)
     assert result.is_equal, stream.getvalue()

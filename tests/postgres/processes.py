@@ -39,6 +39,8 @@ def processes(data_dir: Path) -> list[psutil.Process]:
 
 
 def keeper(data_dir: Path) -> psutil.Process:
+    # It has its name only after it was forked and has become a program of its own.
+    wait_until(lambda: any("keep" in process.cmdline() for process in processes(data_dir)))
     (found,) = [process for process in processes(data_dir) if "keep" in process.cmdline()]
     return found
 
