@@ -10,6 +10,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
+from importlib.util import find_spec
 
 import psutil
 
@@ -21,6 +22,7 @@ from .engine import engine_url
 from .engine import locate
 from .errors import CommandError
 from .errors import EnvironmentFailure
+from .errors import UsageError
 from .metrics import DIRECTORY_KEY
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -55,7 +57,7 @@ def prepared(settings: Settings, edition: Edition) -> Iterator[None]:
     _check_port(settings.host, settings.port(edition), edition)
     source = locate(settings)
     try:
-        engine_url(source.url, edition)
+        _check_driver(engine_url(source.url, edition).get_driver_name())
         with tempfile.TemporaryDirectory(prefix=f"{edition}-metrics-") as directory:
             if settings.workers(edition) > 1:
                 os.environ.setdefault(DIRECTORY_KEY, directory)
@@ -77,6 +79,15 @@ def _announce(settings: Settings, edition: Edition) -> None:
     )
     if settings.host not in LOOPBACK:
         print(f"{edition}: HOST={settings.host} is reachable from other machines; this is a teaching tool.", flush=True)
+
+
+def _check_driver(name: str) -> None:
+    if find_spec(name) is None:
+        raise UsageError(
+            f"DATABASE_URL names the driver {name}, which is not installed",
+            why="only the drivers of the lock file are",
+            hint=f"Leave the driver out (postgresql://...), or install it: .venv/bin/pip install {name}",
+        )
 
 
 def _check_port(host: str, port: int, edition: Edition) -> None:

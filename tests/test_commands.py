@@ -85,6 +85,13 @@ def test_a_taken_port_is_named_with_a_way_out(edition: Edition, database_url: st
     assert "Traceback" not in done.stderr
 
 
+def test_a_driver_that_is_not_installed_is_named(edition: Edition) -> None:
+    url = f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/x"
+    done = run("run", edition, environ={f"{edition.upper()}_PORT": str(free_port()), "DATABASE_URL": url})
+    assert (done.returncode, "Traceback" in done.stderr, SECRET in done.stderr) == (2, False, False)
+    assert "the driver psycopg, which is not installed" in done.stderr
+
+
 def test_interrupt_ends_a_service_and_the_port_is_free_again(edition: Edition, database_url: str) -> None:
     port = free_port()
     environ = {**os.environ, f"{edition.upper()}_PORT": str(port), "DATABASE_URL": database_url}
