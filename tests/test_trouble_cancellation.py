@@ -136,8 +136,8 @@ async def cancel_at_every_wait(path: str, url: str, *, is_cold: bool, times: int
                 await database.engine.dispose()
             if not await client.cancel_at(path, k, times):
                 break
-            # Whoever is cancelled while finishing leaves the rest to a task of its own.
-            for _ in range(100 if times > 1 else 0):
+            # Whoever is cancelled while finishing leaves the rest to a task of its own, as a probe always does.
+            for _ in range(200 if times > 1 or path == "/health/db" else 0):
                 if database.pool().checked_out:
                     await asyncio.sleep(0.02)
             seen = database.pool()
