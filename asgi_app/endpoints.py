@@ -82,7 +82,7 @@ async def updates(session: Session, parameters: schemas.QueriesParameters) -> li
 async def fortunes(session: Session, parameters: schemas.NoParameters) -> list[schemas.Fortune]:
     """Render all fortunes and one more, sorted, as an HTML table."""
     result = await session.execute(statements.SELECT_FORTUNES)
-    rows: list[schemas.Fortune] = [{"id": row[0], "message": row[1]} for row in result]
+    rows: list[schemas.Fortune] = [{"id": number, "message": message} for number, message in result.all()]
     rows.append({"id": 0, "message": "Additional fortune added at request time."})
     rows.sort(key=itemgetter("message"))
     return rows
