@@ -34,11 +34,19 @@ compare: $(READY) ## Check, then load both editions and print the comparison (un
 bench-services: $(READY) ## Compare each edition with a raw driver under the same server
 	@$(RUN) bench-services $(ARGS)
 
+.PHONY: bench-trace
+bench-trace: $(READY) ## Compare each edition with itself without the hooks of tracing
+	@$(RUN) bench-trace $(ARGS)
+
 .PHONY: twins
 twins: $(READY) ## Show where the twin files differ, line by line
 	@$(RUN) twins $(ARGS)
 
 ##@ Look
+.PHONY: trace
+trace: $(READY) ## Draw one request's way through both editions (ARGS="/db --repeat 20")
+	@$(RUN) trace $(ARGS)
+
 .PHONY: config
 config: $(READY) ## Show every setting in force and where it comes from
 	@$(RUN) config $(ARGS)

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -41,6 +42,9 @@ from shared.engine import locate
 from shared.errors import MalformedRequest
 from shared.errors import RequestTimeout
 from shared.metrics import instruments
+from shared.trace import stages
+from shared.trace.recorder import Trace
+from shared.trace.recorder import current
 from shared.validation import Binder
 
 from . import endpoints
@@ -113,6 +117,7 @@ class Handler:
     """
 
     def __init__(self, endpoint: Endpoint, settings: Settings, database: Callable[[], Database]) -> None:
+        self.name = endpoint.name
         self._endpoint = endpoint
         self._database = database
         self._function: Callable[..., Any] = getattr(endpoints, endpoint.name)
@@ -122,11 +127,18 @@ class Handler:
         self._limit = settings.max_upload_bytes if endpoint.body == "stream" else settings.max_body_bytes
         self.book = instruments().meter(endpoint.name)
 
-    async def __call__(self, request: Request, path: dict[str, str]) -> tuple[Answer, "Chunks | None"]:
+    async def __call__(
+        self,
+        request: Request,
+        path: dict[str, str],
+        trace: Trace | None,
+    ) -> tuple[Answer, "Chunks | None"]:
         """Return the answer, and the chunks of its body where it is streamed."""
         endpoint = self._endpoint
         body = b"" if endpoint.body == "none" else await self._body(request)
         parameters = self._bind(path, request.query, request.header, body) if type(body) is bytes else body
+        if trace is not None:
+            trace.finish(lambda: stages.validation(parameters))
         if endpoint.streams:
             return await self._streamed(request, parameters)
         if endpoint.needs == "nothing":
@@ -134,6 +146,8 @@ class Handler:
         else:
             async with self._first_argument() as argument:
                 result = await self._function(argument, parameters)
+        if trace is not None:
+            trace.begin("serialize")
         return self._renderer.whole(result), None
 
     async def _body(self, request: Request) -> bytes | schemas.BodyBytes | schemas.BodyStream[AsyncIterator[bytes]]:
@@ -186,7 +200,7 @@ class Service:
         self.database = Database(settings, locate(settings))
         self._book_other = instruments().meter("(none)")
         table = routing.resources(
-            contract.endpoints(lab=settings.lab),
+            contract.endpoints(lab=settings.lab, trace=settings.is_tracing),
             lambda endpoint: Handler(endpoint, settings, lambda: self.database),
         )
         self.routes = routing.routes(table, lambda resource: _AsResource(self, resource))
@@ -200,6 +214,9 @@ class Service:
     ) -> None:
         """Answer one request."""
         started = perf_counter()
+        trace = current.get()
+        if trace is not None:
+            trace.begin("route")
         request = Request(scope, receive, self.settings.request_timeout)
         book = self._book_other
         chunks = None
@@ -209,15 +226,24 @@ class Service:
             if resource is None:
                 raise routing.unknown_path()
             handler = resource.handlers.get(request.method)
+            if trace is not None:
+                name = None if handler is None else handler.name
+                trace.turn("validate", partial(stages.routing, trace, resource.path, name))
             if handler is not None:
                 book = handler.book
-                answer, chunks = await handler(request, scope["path_params"])
+                answer, chunks = await handler(request, scope["path_params"], trace)
             elif request.method == "OPTIONS":
                 answer = answers.options(resource.allow)
             else:
                 resource.refuse(request.method)
         except Exception as error:
+            if trace is not None:
+                trace.fail(error)
+                trace.begin("serialize")
             answer = answers.failure(error, request.path, request.header("traceparent"))
+        if trace is not None:
+            trace.finish(partial(stages.serialization, answer))
+            answer.headers.extend(stages.answer_fields(trace))
         book(answer.status, perf_counter() - started)
         try:
             await send(

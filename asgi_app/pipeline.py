@@ -93,6 +93,7 @@ class Protocol(HttpToolsProtocol):
         self._count_limit = self._limits.max_header_count
         self._head_bytes = 0
         self._is_in_head = False
+        self._is_in_message = False
         self._refusal: RequestError | None = None
         self._is_stopping = False
         self._silence: asyncio.TimerHandle | None = None
@@ -134,7 +135,7 @@ class Protocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
         if not self.url:
-            self._is_in_head = True
+            self._is_in_head = self._is_in_message = True
             self._head_bytes = 0
         self.url += url
         if len(self.parser.get_method()) + len(self.url) > self._line_limit:
@@ -187,6 +188,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request; a body that is here already need not be asked for."""
+        self._is_in_message = False
         self.cycle.waiting_for_100_continue = False
         super().on_message_complete()
 

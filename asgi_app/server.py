@@ -25,7 +25,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "port": settings.asgi_port,
         "workers": settings.asgi_workers,
         "loop": "uvloop",
-        "http": "asgi_app.pipeline:Protocol",
+        "http": "asgi_app.tracing:TracingProtocol" if settings.is_tracing else "asgi_app.pipeline:Protocol",
         "ws": "none",
         "lifespan": "on",
         "backlog": BACKLOG,

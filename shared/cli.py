@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ from .errors import AppError
 from .errors import CheckFailed
 from .errors import CommandError
 from .errors import NotComparable
+from .errors import UsageError
 
 RESULTS = Path("results")
 INTERRUPTED = 130
@@ -144,6 +146,78 @@ def bench_services(
     print_bench(measured, sys.stdout)
 
 
+@cli.command("bench-trace")
+def bench_trace(
+    rounds: Annotated[int | None, typer.Option(min=3, help="Rounds; more make narrower intervals")] = None,
+    seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+) -> None:
+    """Compare each edition's CPU per request with its own without the hooks of tracing."""
+    from .lab import editions
+    from .report.table import print_trace_bench
+
+    settings = config.load()
+    with _database(settings) as url:
+        measured = editions.bench_tracing(
+            settings, url, seed=seed, rounds=rounds, directory=RESULTS, progress=_progress
+        )
+    print_trace_bench(measured, sys.stdout)
+
+
+@cli.command()
+def trace(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[METHOD] TARGET", help="Request; GET /db")] = None,
+    body: Annotated[str | None, typer.Option(help="Body of the request, as text")] = None,
+    header: Annotated[list[str] | None, typer.Option(help="Header field of the request, 'Name: value'")] = None,
+    repeat: Annotated[int, typer.Option(min=1, max=1_000, help="Requests to each edition; from 3 on, medians")] = 1,
+    under_load: Annotated[int, typer.Option(min=0, max=500, help="Connections that load the edition meanwhile")] = 0,
+    values: Annotated[bool, typer.Option("--values", help="Show values that are masked otherwise")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the drawing")] = False,
+    perfetto: Annotated[Path | None, typer.Option(help="Write Trace Event JSON, for ui.perfetto.dev")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page that needs no network")] = None,
+) -> None:
+    """Send one request to both editions and draw both pipelines side by side."""
+    from .lab.tracing import session
+    from .lab.tracing.repeat import typical
+    from .lab.tracing.request import Request
+    from .report.perfetto import trace_events
+    from .report.pipeline import print_trace
+    from .report.trace_json import trace_json
+    from .report.trace_page import page
+
+    if repeat == 2:
+        raise typer.BadParameter("two requests have no interval: give --repeat 3 or more")
+    request = Request.of_words(tuple(words or ()), tuple(header or ()), body)
+    for path in filter(None, (perfetto, html)):
+        _require_writable(path)
+    traced = session.run(config.load(), session.Wanted(request, repeat, under_load, values), _progress)
+    pair = typical(traced.pairs)
+    if as_json:
+        print(trace_json(traced))
+    else:
+        print_trace(traced, sys.stdout)
+    if perfetto is not None:
+        _write(perfetto, trace_events(pair))
+    if html is not None:
+        _write(html, page(pair))
+
+
+def _require_writable(path: Path) -> None:
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"Cannot write {path}", why="it is a folder" if path.is_dir() else _why_not(path))
+
+
+def _why_not(path: Path) -> str:
+    return "it may not be written" if path.parent.is_dir() else f"there is no folder {path.parent}"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}", why=error.strerror or str(error)) from error
+    _messages.print(f"Written: {path}", markup=False)
+
+
 @cli.command()
 def twins() -> None:
     """Show where the twin files differ, and fail if they are not the same program."""
@@ -233,10 +307,13 @@ def database_reset() -> None:
 
 @cli.command()
 def clean() -> None:
-    """Stop the embedded PostgreSQL and remove its data; refused while something uses it."""
+    """Stop the embedded PostgreSQL and remove its data and the traces; refused while something uses it."""
     from . import postgres
+    from .trace.store import traces_directory
 
-    data_dir = config.load().data_dir.resolve()
+    settings = config.load()
+    data_dir = settings.data_dir.resolve()
     postgres.destroy(data_dir)
+    rmtree(traces_directory(settings), ignore_errors=True)
     with suppress(OSError):
         data_dir.rmdir()

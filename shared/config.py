@@ -7,12 +7,14 @@ Durations are seconds, sizes bytes.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 from typing import Any
 from typing import Literal
 from typing import Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from dotenv import find_dotenv
@@ -33,8 +35,11 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=3_600)]
 
 # Families of names that are ours: a key that starts so and is not a setting is a typing error, wherever it stands.
-OWNED_PREFIXES = ("WSGI_", "ASGI_", "POOL_", "MAX_BODY", "MAX_UPLOAD", "MAX_HEADER", "MAX_LINE", "STATEMENT_")
-SECRETS = frozenset({"database_url", "check_token"})
+OWNED_PREFIXES = (
+    *("WSGI_", "ASGI_", "POOL_", "MAX_BODY", "MAX_UPLOAD", "MAX_HEADER", "MAX_LINE", "STATEMENT_"),
+    "TRACE_",
+)
+SECRETS = frozenset({"database_url", "check_token", "trace_token", "trace_otlp_endpoint"})
 
 
 class Settings(BaseModel):
@@ -80,6 +85,22 @@ class Settings(BaseModel):
     check_token: SecretStr | None = Field(
         None, description="Secret that lets the parity check choose random numbers; unset: nobody can"
     )
+
+    trace: bool | None = Field(
+        None, description="1 lets requests ask to be traced; unset: only where HOST is this machine alone"
+    )
+    trace_token: SecretStr | None = Field(
+        None, description="Secret that tracing and reading traces then need; required for TRACE=1 on another HOST"
+    )
+    trace_entries: int = Field(200, ge=1, le=100_000, description="Most traces that are kept")
+    trace_bytes: int = Field(67_108_864, ge=65_536, description="Most that kept traces may take, in bytes")
+    trace_age: Annotated[float, Field(gt=0, le=31_536_000)] = Field(
+        3_600.0, description="How long a trace is kept, in seconds"
+    )
+    trace_otlp_endpoint: SecretStr | None = Field(
+        None, description="OpenTelemetry receiver of traces (http://127.0.0.1:4318/v1/traces); unset: none"
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What the servers log")
 
     @field_validator("database_url")
@@ -95,10 +116,25 @@ class Settings(BaseModel):
             raise ValueError(f"expected a URL that begins with postgresql://, got {name}://")
         return value
 
-    @field_validator("check_token")
+    @field_validator("check_token", "trace_token")
     @classmethod
     def _is_no_empty_secret(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None
+
+    @field_validator("trace_otlp_endpoint")
+    @classmethod
+    def _is_a_receivers_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        text = value.get_secret_value()
+        try:
+            parts = urlsplit(text)
+            is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable or not text.isprintable() or " " in text:
+            raise ValueError("expected a URL such as http://127.0.0.1:4318/v1/traces, or https://")
+        return value
 
     @model_validator(mode="after")
     def _timeouts_form_a_ladder(self) -> Self:
@@ -112,6 +148,20 @@ class Settings(BaseModel):
         if self.wsgi_port == self.asgi_port:
             raise ValueError(f"WSGI_PORT and ASGI_PORT must differ (both are {self.wsgi_port})")
         return self
+
+    @model_validator(mode="after")
+    def _foreign_clients_need_a_token_to_trace(self) -> Self:
+        if self.trace and self.trace_token is None and not is_loopback(self.host):
+            raise ValueError(
+                f"TRACE=1 needs TRACE_TOKEN where other machines can connect (HOST is {self.host}): "
+                "a trace shows what requests and answers hold"
+            )
+        return self
+
+    @property
+    def is_tracing(self) -> bool:
+        """Whether requests may be traced."""
+        return is_loopback(self.host) if self.trace is None else self.trace
 
     def port(self, edition: Edition) -> int:
         """Return the port of an edition."""
@@ -129,6 +179,17 @@ class Origin:
     key: str
     value: str
     source: str
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host's name or address is this machine's own, which no other machine reaches."""
+    name = host.strip("[]")
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def load(environment: Mapping[str, str] | None = None, dotenv_path: str | None = None) -> Settings:
@@ -163,6 +224,8 @@ def mask(name: str, value: object) -> str:
         return "embedded PostgreSQL" if name == "database_url" else "(unset)"
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
+        if name == "trace_otlp_endpoint":
+            return _endpoint_without_secrets(secret)
         return _url_without_secrets(secret) if name == "database_url" else "***"
     if isinstance(value, bool):
         return "1" if value else "0"
@@ -174,6 +237,13 @@ def _url_without_secrets(text: str) -> str:
     # libpq takes the password from the query as well.
     query = {key: "..." if "password" in key else value for key, value in url.query.items()}
     return url.set(query=query).render_as_string(hide_password=True)
+
+
+def _endpoint_without_secrets(text: str) -> str:
+    parts = urlsplit(text)
+    # A receiver's key may stand in the name, the password or the query.
+    _, mark, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc="***@" + host if mark else host, query=parts.query and "***", fragment="").geturl()
 
 
 def _read(environment: Mapping[str, str] | None, dotenv_path: str | None) -> tuple[Settings, dict[str, str]]:

@@ -15,6 +15,8 @@ from . import errors
 from . import pages
 from . import schemas
 from .errors import RequestError
+from .trace.document import TraceDocument
+from .trace.document import TraceList
 
 Needs = Literal["nothing", "session", "database"]
 BodyKind = Literal["none", "json", "bytes", "stream"]
@@ -51,6 +53,9 @@ class Endpoint:
         headers: Header fields of a success beside content type and length.
         measured: Members of the answer that are measurements, so that two right answers differ in their values.
         is_lab_only: Whether it exists only where LAB=1.
+        is_trace_only: Whether it exists only where requests may be traced.
+        is_answer_public: Whether nothing in a success comes from a client, this one or another, so that a trace may
+            show it.
         load: Targets worth loading, as written on the request line.
     """
 
@@ -73,6 +78,8 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = ()
     measured: frozenset[str] = field(default_factory=frozenset)
     is_lab_only: bool = False
+    is_trace_only: bool = False
+    is_answer_public: bool = False
     load: tuple[str, ...] = ()
 
 
@@ -89,29 +96,31 @@ NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 CONTRACT: tuple[Endpoint, ...] = (
     Endpoint(
         "plaintext", COMMON, "GET", "/plaintext", "Answer a fixed text.", str,
-        content_type=TEXT, render=str.encode, load=("/plaintext",),
+        content_type=TEXT, render=str.encode, load=("/plaintext",), is_answer_public=True,
     ),
     Endpoint(
         "json", COMMON, "GET", "/json", "Serialise a new object.", schemas.Message,
-        load=("/json",),
+        load=("/json",), is_answer_public=True,
     ),
     Endpoint(
         "db", COMMON, "GET", "/db", "Read one random row.", schemas.World,
-        schemas.SeededParameters, "session", raises=DATABASE_PROBLEMS, load=("/db",),
+        schemas.SeededParameters, "session", raises=DATABASE_PROBLEMS, load=("/db",), is_answer_public=True,
     ),
     Endpoint(
         "queries", COMMON, "GET", "/queries", "Read N random rows, one SELECT each.", list[schemas.World],
         schemas.QueriesParameters, "session", raises=DATABASE_PROBLEMS, load=("/queries?queries=20",),
+        is_answer_public=True,
     ),
     Endpoint(
         "updates", COMMON, "GET", "/updates", "Read N random rows and write them with new numbers.",
         list[schemas.World], schemas.QueriesParameters, "session",
-        raises=(*DATABASE_PROBLEMS, errors.Conflict), load=("/updates?queries=5",),
+        raises=(*DATABASE_PROBLEMS, errors.Conflict), load=("/updates?queries=5",), is_answer_public=True,
     ),
     Endpoint(
         "fortunes", COMMON, "GET", "/fortunes", "Render all fortunes and one more, sorted, as an HTML table.",
         list[schemas.Fortune], schemas.NoParameters, "session",
         content_type=HTML, render=pages.fortunes, raises=DATABASE_PROBLEMS, load=("/fortunes",),
+        is_answer_public=True,
     ),
     Endpoint(
         "sleep", WAITING, "GET", "/sleep", "Let the database wait: a slow query.", schemas.Waited,
@@ -173,45 +182,66 @@ CONTRACT: tuple[Endpoint, ...] = (
     Endpoint(
         "stream", RAW, "GET", "/stream", "Send N rows as NDJSON while the cursor is read.", bytes,
         schemas.StreamParameters, "session", content_type=NDJSON, streams=True, raises=DATABASE_PROBLEMS,
-        load=("/stream?rows=1000",),
+        load=("/stream?rows=1000",), is_answer_public=True,
     ),
     Endpoint(
         "pattern", RAW, "GET", "/bytes", "Answer N bytes of a fixed pattern.", bytes,
         schemas.SizeParameters, content_type=BYTES, streams=True, length=attrgetter("size"),
-        load=("/bytes?size=65536",),
+        load=("/bytes?size=65536",), is_answer_public=True,
     ),
     Endpoint(
         "livez", OPERATIONS, "GET", "/livez", "Tell that the process can answer.", schemas.Status,
+        is_answer_public=True,
     ),
     Endpoint(
         "readyz", OPERATIONS, "GET", "/readyz", "Tell whether requests should be sent here.", schemas.Status,
         needs="database", raises=(errors.DatabaseUnavailable, errors.PoolTimeout, errors.Draining),
+        is_answer_public=True,
     ),
     Endpoint(
         "health_db", OPERATIONS, "GET", "/health/db", "Tell whether the database answers, and how fast.",
         schemas.DatabaseHealth, needs="database", raises=(errors.DatabaseUnavailable, errors.PoolTimeout),
-        measured=frozenset({"latency_s"}),
+        measured=frozenset({"latency_s"}), is_answer_public=True,
     ),
     Endpoint(
         "pool", OPERATIONS, "GET", "/pool", "Tell the state of this process's pool.", schemas.Pool,
         needs="database",
-        measured=frozenset({"checked_out", "idle", "overflow", "waiting", "totals"}),
+        measured=frozenset({"checked_out", "idle", "overflow", "waiting", "totals"}), is_answer_public=True,
     ),
     Endpoint(
         "metrics", OPERATIONS, "GET", "/metrics", "Tell the service's counters in Prometheus text.", str,
-        needs="database", content_type=METRICS, render=str.encode, measured=frozenset({"*"}),
+        needs="database", content_type=METRICS, render=str.encode, measured=frozenset({"*"}), is_answer_public=True,
     ),
     Endpoint(
         "openapi", OPERATIONS, "GET", "/openapi.json", "Describe this contract as OpenAPI 3.1.", str,
-        needs="database", render=str.encode,
+        needs="database", render=str.encode, is_answer_public=True,
     ),
     Endpoint(
         "docs", OPERATIONS, "GET", "/docs", "Show this contract in Swagger UI.", str,
-        content_type=HTML, render=str.encode, headers=pages.DOCS_HEADERS,
+        content_type=HTML, render=str.encode, headers=pages.DOCS_HEADERS, is_answer_public=True,
+    ),
+    Endpoint(
+        "list_traces", OPERATIONS, "GET", "/traces", "List the recent traces, latest first.", TraceList,
+        schemas.TraceListParameters, "database", raises=(errors.Forbidden,), measured=frozenset({"*"}),
+        is_trace_only=True,
+    ),
+    Endpoint(
+        "read_trace", OPERATIONS, "GET", "/traces/{trace_id}", "Show one request from bytes in to bytes out.",
+        TraceDocument, schemas.TraceParameters, "database", raises=(errors.Forbidden, errors.NotFound),
+        measured=frozenset({"*"}), is_trace_only=True,
     ),
 )  # fmt: skip
 
 
-def endpoints(*, lab: bool) -> tuple[Endpoint, ...]:
-    """Return the entries that a service serves; those that exist to do harm only in the lab."""
-    return tuple(endpoint for endpoint in CONTRACT if lab or not endpoint.is_lab_only)
+def endpoints(*, lab: bool, trace: bool) -> tuple[Endpoint, ...]:
+    """Return the entries that a service serves.
+
+    Args:
+        lab: Whether those that exist to do harm are among them.
+        trace: Whether those that show traces are among them.
+    """
+    return tuple(
+        endpoint
+        for endpoint in CONTRACT
+        if (lab or not endpoint.is_lab_only) and (trace or not endpoint.is_trace_only)
+    )

@@ -17,6 +17,7 @@ from .config import Settings
 from .errors import UsageError
 from .pool import AsyncMeasuredPool
 from .pool import MeasuredPool
+from .trace import wire_asyncpg
 
 # Loaded by name when an engine asks for the driver.
 registry.register("postgresql.psycopg2", "shared.dialect", "Psycopg2")
@@ -106,7 +107,10 @@ def _connect_arguments(settings: Settings, edition: Edition, driver: str) -> dic
         "idle_in_transaction_session_timeout": str(round(settings.graceful_timeout * 1_000)),
     }
     if driver == "asyncpg":
+        # The driver's messages can be seen only by what stands at its transport from the start.
+        tapping = {"async_creator_fn": wire_asyncpg.connect} if settings.is_tracing else {}
         return {
+            **tapping,
             "timeout": settings.connect_timeout,
             # The driver's own bound lies behind the server's, for a server that does not answer at all.
             "command_timeout": settings.request_timeout,

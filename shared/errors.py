@@ -116,6 +116,13 @@ class MalformedRequest(RequestError):
     slug = "malformed-request"
 
 
+class Forbidden(RequestError):
+    """The secret that this path needs is missing or wrong."""
+
+    status = HTTPStatus.FORBIDDEN
+    slug = "forbidden"
+
+
 class NotFound(RequestError):
     """There is nothing under that path or id."""
 

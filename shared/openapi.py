@@ -20,10 +20,10 @@ VERSION = "3.1.0"
 REFERENCE = "#/components/schemas/{model}"
 
 
-@lru_cache(maxsize=2)
-def document(*, lab: bool) -> str:
+@lru_cache(maxsize=4)
+def document(*, lab: bool, trace: bool) -> str:
     """Return the OpenAPI document as JSON text; built on the first call."""
-    endpoints = contract.endpoints(lab=lab)
+    endpoints = contract.endpoints(lab=lab, trace=trace)
     adapters: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
         (("answer", endpoint.name), "serialization", TypeAdapter(endpoint.answer))
         for endpoint in endpoints
@@ -122,7 +122,8 @@ def _parameters(
     parameters = []
     for name, field in endpoint.parameters.model_fields.items():
         place = next(mark for mark in field.metadata if isinstance(mark, In))
-        if place in (In.BODY, In.SEED):
+        # Every client sends Host; it is nothing that a caller chooses.
+        if place in (In.BODY, In.SEED) or field.alias == "Host":
             continue
         schema = {key: value for key, value in shape["properties"][field.alias or name].items() if key != "title"}
         if schema.get("default", ...) is None:

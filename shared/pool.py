@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from dataclasses import field
+from functools import partial
 from threading import Lock
 from time import perf_counter_ns
 from typing import Any
@@ -20,11 +21,17 @@ from sqlalchemy.exc import TimeoutError as PoolWaitTimeout
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.pool import Pool
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.pool import QueuePool
 
 from . import schemas
 from .metrics import Instruments
 from .metrics import instruments
+from .trace.recorder import current
+from .trace.sql import WATCH
+from .trace.sql import PoolCounts
+from .trace.sql import check_out
+from .trace.sql import checkout
 
 # Upper bounds of the wait histogram, in seconds: from a queue's hand-over to the default POOL_TIMEOUT.
 WAIT_BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0)
@@ -108,6 +115,13 @@ class _Measured(QueuePool):
 
     statistics: PoolStatistics
 
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection; that of a traced request is watched until it is returned."""
+        trace = current.get()
+        if trace is None:
+            return super().connect()
+        return check_out(trace, super().connect, partial(counts, self, self.statistics))
+
     def _do_get(self) -> ConnectionPoolEntry:
         if self._overflow < self._max_overflow or self._pool.qsize():
             record = super()._do_get()
@@ -124,7 +138,9 @@ class _Measured(QueuePool):
         if may_not_wait.get():
             raise PoolWaitTimeout("every connection of the pool is in use")
         statistics = self.statistics
+        traced = checkout.get()
         with statistics.lock:
+            waiters_ahead = statistics.waiting
             statistics.waiting += 1
         started_ns = perf_counter_ns()
         try:
@@ -133,16 +149,26 @@ class _Measured(QueuePool):
             statistics.timed_out()
             raise
         finally:
+            waited_ns = perf_counter_ns() - started_ns
             with statistics.lock:
                 statistics.waiting -= 1
-        statistics.waited(perf_counter_ns() - started_ns)
+            if traced is not None:
+                traced["waited_ns"] = waited_ns
+                traced["waiters_ahead"] = waiters_ahead
+        statistics.waited(waited_ns)
         return record
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         since_ns = record.info.pop("since_ns", None)
         if since_ns is not None:
             self.statistics.held(endpoint_name.get(), perf_counter_ns() - since_ns)
-        super()._do_return_conn(record)
+        watch = record.info.pop(WATCH, None)
+        if watch is None:
+            super()._do_return_conn(record)
+        else:
+            give_back = partial(super()._do_return_conn, record)
+            is_lost = record.dbapi_connection is None
+            watch.returned(give_back, partial(counts, self, self.statistics), is_lost=is_lost)
 
     def recreate(self) -> "_Measured":
         pool = super().recreate()
@@ -169,6 +195,9 @@ def measure(pool: Pool, statistics: PoolStatistics) -> None:
         record.info["is_dead"] = _death_check(record.driver_connection)
         # A record that connects anew is in use already, and has forgotten since when.
         record.info["since_ns"] = perf_counter_ns()
+        traced = checkout.get()
+        if traced is not None:
+            traced["is_new"] = True
 
     event.listen(pool, "connect", connected)
 
@@ -187,13 +216,17 @@ def asked_ns(record: ConnectionPoolEntry) -> int:
 def snapshot(pool: Pool, statistics: PoolStatistics) -> schemas.Pool:
     """Return the pool's state now."""
     assert isinstance(pool, _Measured)
-    return schemas.Pool(
+    return schemas.Pool(**counts(pool, statistics), totals=statistics.totals())
+
+
+def counts(pool: _Measured, statistics: PoolStatistics) -> PoolCounts:
+    """Return how many connections are where now."""
+    return PoolCounts(
         size=pool.size(),
         checked_out=pool.checkedout(),
         idle=pool.checkedin(),
         overflow=max(pool.overflow(), 0),
         waiting=statistics.waiting,
-        totals=statistics.totals(),
     )
 
 

@@ -328,6 +328,25 @@ class Pool(Answer):
     totals: PoolTotals
 
 
+class TraceReader(Parameters):
+    """Who reads traces: what tells that it may."""
+
+    trace_token: Annotated[str | None, Field(alias="X-Trace-Token"), In.HEADER] = None
+    host: Annotated[str | None, Field(alias="Host"), In.HEADER] = None
+
+
+class TraceListParameters(TraceReader):
+    """How many traces."""
+
+    limit: Annotated[int, Field(ge=1, le=100), In.QUERY] = 20
+
+
+class TraceParameters(TraceReader):
+    """Which trace."""
+
+    trace_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$"), In.PATH]
+
+
 class FieldError(TypedDict):
     """One thing that is wrong in a request: where, what, and pydantic's name for it."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 
 import psutil
@@ -52,9 +53,11 @@ def prepared(settings: Settings, edition: Edition) -> Iterator[None]:
 
     Raises:
         EnvironmentFailure: If the port is taken or the embedded PostgreSQL cannot be started.
-        UsageError: If the database's URL does not suit the edition.
+        UsageError: If the database's URL does not suit the edition, or an extra that a setting needs is missing.
     """
     _check_port(settings.host, settings.port(edition), edition)
+    if settings.trace_otlp_endpoint is not None:
+        _check_export()
     source = locate(settings)
     try:
         _check_driver(engine_url(source.url, edition).get_driver_name())
@@ -88,6 +91,18 @@ def _check_driver(name: str) -> None:
             why="only the drivers of the lock file are",
             hint=f"Leave the driver out (postgresql://...), or install it: .venv/bin/pip install {name}",
         )
+
+
+def _check_export() -> None:
+    try:
+        # Here, because it takes the better part of a second, which no request shall wait.
+        import_module("shared.trace.otlp")
+    except ImportError as error:
+        raise UsageError(
+            f"TRACE_OTLP_ENDPOINT is set, and what sends traces is not installed ({error.name})",
+            why="it comes with the extra otel only",
+            hint="Unset it, or install it in the project's directory: .venv/bin/pip install -e '.[otel]'",
+        ) from None
 
 
 def _check_port(host: str, port: int, edition: Edition) -> None:

@@ -71,9 +71,9 @@ def new_database(database_url: str, connection: psycopg2.extensions.connection) 
 
 
 @pytest.fixture(scope="session")
-def services(database_url: str) -> Iterator[dict[Edition, Service]]:
+def services(database_url: str, data_dir: Path) -> Iterator[dict[Edition, Service]]:
     """Run both editions on seeded data for the whole session, with the lab's endpoints and the check's token."""
-    environ = {"DATABASE_URL": database_url, "LAB": "1", "CHECK_TOKEN": CHECK_TOKEN}
+    environ = {"DATABASE_URL": database_url, "DATA_DIR": str(data_dir), "LAB": "1", "CHECK_TOKEN": CHECK_TOKEN}
     with ExitStack() as stack:
         editions: tuple[Edition, ...] = ("wsgi", "asgi")
         found = {edition: stack.enter_context(Service(edition_spec(edition, environ))) for edition in editions}
@@ -84,7 +84,7 @@ def services(database_url: str) -> Iterator[dict[Edition, Service]]:
 
 
 @pytest.fixture
-def start_service(database_url: str, tmp_path: Path) -> Iterator[ServiceFactory]:
+def start_service(database_url: str, data_dir: Path, tmp_path: Path) -> Iterator[ServiceFactory]:
     """Return a function that starts a service of the test's own: (edition, KEY=value...); stopped afterwards.
 
     Its log stays in the test's temporary directory.
@@ -92,7 +92,9 @@ def start_service(database_url: str, tmp_path: Path) -> Iterator[ServiceFactory]
     with ExitStack() as stack:
 
         def start(edition: Edition, **environ: str) -> Service:
-            spec = edition_spec(edition, {"DATABASE_URL": database_url, "LAB": "1", **environ})
+            spec = edition_spec(
+                edition, {"DATABASE_URL": database_url, "DATA_DIR": str(data_dir), "LAB": "1", **environ}
+            )
             return stack.enter_context(Service(spec, log_directory=tmp_path / "logs"))
 
         yield start

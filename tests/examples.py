@@ -7,6 +7,9 @@ from dataclasses import field
 
 import httpx
 
+# The id that a client gives its own trace.
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+TRACED = {"X-Trace": "1", "traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
 JSON = {"Content-Type": "application/json"}
 # An account that is seeded and that no test closes.
 SEEDED_ACCOUNT = 7
@@ -20,9 +23,13 @@ class Example:
     target: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    # Sent before, so that there is what this one asks for.
+    first: "Example | None" = None
 
     def send(self, client: httpx.Client) -> httpx.Response:
         """Send it; a redirection would be an error."""
+        if self.first is not None:
+            self.first.send(client)
         return client.request(self.method, self.target, headers=dict(self.headers), content=self.body or None)
 
 
@@ -69,6 +76,8 @@ def example(name: str, account: int) -> Example:
         "metrics": Example("GET", "/metrics"),
         "openapi": Example("GET", "/openapi.json"),
         "docs": Example("GET", "/docs"),
+        "list_traces": Example("GET", "/traces"),
+        "read_trace": Example("GET", f"/traces/{TRACE_ID}", first=Example("GET", "/plaintext", TRACED)),
     }[name]
 
 

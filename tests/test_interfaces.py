@@ -11,12 +11,16 @@ import httpx
 import pytest
 
 from shared.config import Edition
+from shared.config import Settings
 from shared.contract import CONTRACT
 from shared.lab.process import HOST
 from shared.lab.process import Service
 from shared.lab.process import ServiceSpec
+from shared.trace.recorder import Trace
+from shared.trace.store import open_store
 from shared.twins import ROOT
 from tests.conftest import NO_TLS
+from tests.examples import TRACE_ID
 from tests.examples import example
 from tests.examples import open_account
 from tests.interfaces import Message
@@ -58,8 +62,20 @@ def served(database_url: str, edition: Edition, tmp_path: Path) -> Iterator[Serv
     spec = ServiceSpec(
         edition,
         (sys.executable, "-W", "error", "-m", "tests.interfaces", edition, "{port}"),
-        {"DATABASE_URL": database_url, "LAB": "1", "PYTHONPATH": str(ROOT), "PYTHONASYNCIODEBUG": "1"},
+        {
+            "DATABASE_URL": database_url,
+            "DATA_DIR": str(tmp_path),
+            "LAB": "1",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONASYNCIODEBUG": "1",
+        },
     )
+    # A server that is not the project's records nothing; there is a trace to read all the same.
+    store = open_store(Settings(data_dir=tmp_path))
+    trace = Trace(edition, reveals_values=False, started_ns=1, trace_id=TRACE_ID)
+    trace.end("answered")
+    store.put(trace)
+    assert store.flush(20)
     with Service(spec, log_directory=tmp_path) as service:
         yield service
     log = service.log_path.read_text()

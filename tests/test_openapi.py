@@ -54,19 +54,20 @@ def test_document_is_valid_openapi_3_1(client: httpx.Client) -> None:
     assert list(OpenAPIV31SpecValidator(answer.json()).iter_errors()) == []
 
 
+@pytest.mark.parametrize("is_tracing", [True, False])
 @pytest.mark.parametrize("is_lab", [True, False])
-def test_document_covers_every_entry_and_nothing_else(is_lab: bool) -> None:
+def test_document_covers_every_entry_and_nothing_else(is_lab: bool, is_tracing: bool) -> None:
     described = {
         (path, method.upper(), operation["operationId"])
-        for path, operations in json.loads(openapi.document(lab=is_lab))["paths"].items()
+        for path, operations in json.loads(openapi.document(lab=is_lab, trace=is_tracing))["paths"].items()
         for method, operation in operations.items()
     }
-    assert described == {(entry.path, entry.method, entry.name) for entry in endpoints(lab=is_lab)}
+    assert described == {(entry.path, entry.method, entry.name) for entry in endpoints(lab=is_lab, trace=is_tracing)}
 
 
 def test_document_is_the_same_in_both_editions(services: dict[Edition, Service]) -> None:
     wsgi, asgi = (httpx.get(services[edition].url + "/openapi.json").content for edition in ("wsgi", "asgi"))
-    assert wsgi == asgi == openapi.document(lab=True).encode()
+    assert wsgi == asgi == openapi.document(lab=True, trace=True).encode()
 
 
 @pytest.mark.parametrize("endpoint", CONTRACT, ids=lambda endpoint: endpoint.name)
@@ -95,7 +96,7 @@ def test_document_tells_nobody_of_the_checks_seed(document: Any) -> None:
 @lru_cache(maxsize=1)
 def generator() -> Any:
     """Return schemathesis' view of the document, with limits that keep its requests quick."""
-    modest = json.loads(openapi.document(lab=True))
+    modest = json.loads(openapi.document(lab=True, trace=True))
     for operations in modest["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
@@ -123,7 +124,7 @@ def modes(endpoint: Endpoint) -> list[GenerationMode]:
 
 
 def _operation(endpoint: Endpoint) -> Any:
-    return json.loads(openapi.document(lab=True))["paths"][endpoint.path][endpoint.method.lower()]
+    return json.loads(openapi.document(lab=True, trace=True))["paths"][endpoint.path][endpoint.method.lower()]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from shared.config import Edition
 from shared.config import Settings
 from shared.contract import METRICS
 from shared.lab.process import Service
+from tests.clients import eventually
 from tests.conftest import NO_TLS
 from tests.conftest import ServiceFactory
 from tests.examples import open_account
@@ -220,7 +221,8 @@ def test_metrics_are_right_with_four_workers(start_service: ServiceFactory, edit
     assert [requests_of(text, "plaintext", 200) for text in scrapes] == [count] * len(scrapes)
     # Each scrape has counted the ones before it: the workers add up each other's files.
     assert [requests_of(text, "metrics", 200) for text in scrapes] == list(range(len(scrapes)))
-    assert len(list(tmp_path.glob("counter_*.db"))) == 4
+    # The service is ready with its first worker; the others may still be starting.
+    eventually(lambda: len(list(tmp_path.glob("counter_*.db"))) == 4, 30)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from shared.report.parity import print_parity
 from tests.conftest import CHECK_TOKEN
 from tests.conftest import ServiceFactory
 
-LIMITS = Limits(1_048_576, 4_194_304, 100, 8_190, 4_094, lab=True)
+LIMITS = Limits(1_048_576, 4_194_304, 100, 8_190, 4_094, lab=True, trace=True)
 
 # Errors that no request can bring about by itself, so that no case shows them.
 NOT_BROUGHT_ABOUT = {

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from contextlib import nullcontext
+from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from threading import Lock
@@ -34,12 +35,17 @@ from shared.engine import locate
 from shared.errors import MalformedRequest
 from shared.errors import RequestTimeout
 from shared.metrics import instruments
+from shared.trace import stages
+from shared.trace.recorder import Trace
+from shared.trace.recorder import current
 from shared.validation import Binder
 from shared.watchdog import Watchdog
 
 from . import endpoints
 from .database import Database
 from .database import get_db
+from .tracing import called
+from .tracing import hand_over
 
 READ_BYTES = 65_536
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -103,6 +109,7 @@ class Handler:
     """
 
     def __init__(self, endpoint: Endpoint, settings: Settings, database: Callable[[], Database]) -> None:
+        self.name = endpoint.name
         self._endpoint = endpoint
         self._database = database
         self._function: Callable[..., Any] = getattr(endpoints, endpoint.name)
@@ -112,12 +119,19 @@ class Handler:
         self._limit = settings.max_upload_bytes if endpoint.body == "stream" else settings.max_body_bytes
         self.book = instruments().meter(endpoint.name)
 
-    def __call__(self, request: Request, path: dict[str, str]) -> tuple[Answer, Iterable[bytes]]:
+    def __call__(
+        self,
+        request: Request,
+        path: dict[str, str],
+        trace: Trace | None,
+    ) -> tuple[Answer, Iterable[bytes]]:
         """Return the answer's head and its body."""
         endpoint = self._endpoint
         body = b"" if endpoint.body == "none" else self._body(request)
         query = request.environ["QUERY_STRING"]
         parameters = self._bind(path, query, request.header, body) if type(body) is bytes else body
+        if trace is not None:
+            trace.finish(lambda: stages.validation(parameters))
         if endpoint.streams:
             return self._streamed(request, parameters)
         if endpoint.needs == "nothing":
@@ -125,6 +139,8 @@ class Handler:
         else:
             with self._first_argument() as argument:
                 result = self._function(argument, parameters)
+        if trace is not None:
+            trace.begin("serialize")
         answer = self._renderer.whole(result)
         return answer, () if request.method == "HEAD" else (answer.body,)
 
@@ -196,7 +212,7 @@ class Application:
             self.database = Database(settings, locate(settings))
             self._end_watch = Watchdog(self.database.engine.pool, settings.request_timeout).start()
             table = routing.resources(
-                contract.endpoints(lab=settings.lab),
+                contract.endpoints(lab=settings.lab, trace=settings.is_tracing),
                 lambda endpoint: Handler(endpoint, settings, lambda: self.database),
             )
             self._routes = routing.routes(table, lambda resource: resource)
@@ -218,6 +234,9 @@ class Application:
         started = perf_counter()
         if self._pid != os.getpid():
             self.start()
+        trace = current.get()
+        if trace is not None:
+            called(trace, environ)
         request = Request(environ)
         book = self._book_other
         body: Iterable[bytes]
@@ -226,22 +245,31 @@ class Application:
             if resource is None:
                 resource, path = routing.find(self._routes, request.path)
             handler = resource.handlers.get(request.method)
+            if trace is not None:
+                name = None if handler is None else handler.name
+                trace.turn("validate", partial(stages.routing, trace, resource.path, name))
             if handler is not None:
                 book = handler.book
-                answer, body = handler(request, path)
+                answer, body = handler(request, path, trace)
             elif request.method == "OPTIONS":
                 answer, body = answers.options(resource.allow), ()
             else:
                 resource.refuse(request.method)
         except Exception as error:
+            if trace is not None:
+                trace.fail(error)
+                trace.begin("serialize")
             answer = answers.failure(error, request.path, request.header("traceparent"))
             if CLOSE in answer.headers:
                 _close_after(start_response)
                 answer.headers.remove(CLOSE)
             body = () if request.method == "HEAD" else (answer.body,)
+        if trace is not None:
+            trace.turn("respond", partial(stages.serialization, answer))
+            answer.headers.extend(stages.answer_fields(trace))
         start_response(STATUS_LINES[answer.status], answer.headers)
         book(answer.status, perf_counter() - started)
-        return body
+        return body if trace is None else hand_over(trace, answer, body)
 
 
 def _close_after(start_response: StartResponse) -> None:

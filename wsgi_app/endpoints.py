@@ -25,6 +25,8 @@ from shared.errors import NotFound
 from shared.errors import PoolTimeout
 from shared.errors import is_serialization_failure
 from shared.pool import asking
+from shared.trace.document import TraceDocument
+from shared.trace.document import TraceList
 
 from .concurrency import Chunks
 from .concurrency import Session
@@ -32,6 +34,8 @@ from .concurrency import each
 from .concurrency import pause
 from .database import Database
 from .database import begin
+from .traces import find
+from .traces import readable
 
 # A serializable deposit that loses is repeated at most this often.
 SERIALIZABLE_RETRIES = 3
@@ -375,9 +379,21 @@ def metrics(database: Database, parameters: schemas.NoParameters) -> str:
 
 def openapi(database: Database, parameters: schemas.NoParameters) -> str:
     """Describe this contract as OpenAPI 3.1."""
-    return description.document(lab=database.settings.lab)
+    return description.document(lab=database.settings.lab, trace=database.settings.is_tracing)
 
 
 def docs(nothing: None, parameters: schemas.NoParameters) -> str:
     """Show this contract in Swagger UI."""
     return pages.documentation()
+
+
+def list_traces(database: Database, parameters: schemas.TraceListParameters) -> TraceList:
+    """List the recent traces, latest first."""
+    store = readable(database.settings, parameters)
+    return {"traces": store.recent(parameters.limit)}
+
+
+def read_trace(database: Database, parameters: schemas.TraceParameters) -> TraceDocument:
+    """Show one request from bytes in to bytes out."""
+    store = readable(database.settings, parameters)
+    return find(store, parameters.trace_id)

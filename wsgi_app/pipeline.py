@@ -106,16 +106,18 @@ class BoundedListener:
     Args:
         listener: gunicorn's listener.
         timeout_s: Longest wait for a client, in seconds.
+        socket_type: What the accepted sockets are.
     """
 
-    def __init__(self, listener: Any, timeout_s: float) -> None:
+    def __init__(self, listener: Any, timeout_s: float, socket_type: type[BoundedSocket]) -> None:
         self._listener = listener
         self._timeout_s = timeout_s
+        self._socket_type = socket_type
 
     def accept(self) -> tuple[BoundedSocket, Any]:
         """Accept a connection."""
         client, address = self._listener.accept()
-        bounded = BoundedSocket(fileno=client.detach())
+        bounded = self._socket_type(fileno=client.detach())
         bounded.bound(self._timeout_s)
         return bounded, address
 
@@ -127,6 +129,8 @@ class BoundedListener:
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """A gthread worker with bounded waits, the contract's errors and a stop that loses nothing."""
 
+    socket_type = BoundedSocket
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ending: deque[Any] = deque()
@@ -134,7 +138,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def accept(self, listener: Any) -> None:
         """Accept one connection."""
-        super().accept(BoundedListener(listener, self._timeout_s))
+        super().accept(BoundedListener(listener, self._timeout_s, self.socket_type))
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin a graceful stop: /readyz says so at once."""

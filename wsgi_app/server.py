@@ -25,7 +25,7 @@ def options(settings: Settings) -> dict[str, Any]:
                  else f"{settings.host}:{settings.wsgi_port}"],
         "workers": settings.wsgi_workers,
         "threads": settings.wsgi_threads,
-        "worker_class": "wsgi_app.pipeline.Worker",
+        "worker_class": "wsgi_app.tracing.TracingWorker" if settings.is_tracing else "wsgi_app.pipeline.Worker",
         "backlog": BACKLOG,
         "keepalive": settings.keep_alive,
         "timeout": HEARTBEAT_TIMEOUT_S,

@@ -1,6 +1,7 @@
 """The measurements of the two editions, from settings to result: which services, which load, which manifest."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import create_engine
@@ -10,6 +11,7 @@ from shared.config import mask
 from shared.contract import CONTRACT
 from shared.engine import engine_url
 from shared.lab import bench_services
+from shared.lab import bench_trace
 from shared.lab import compare
 from shared.lab.compare import Progress
 from shared.lab.compare import RunningSubject
@@ -100,9 +102,31 @@ def bench_editions(
         environ={"DATABASE_URL": url},
         make_manifest=lambda: _manifest(settings, url, seed, choose_cores()),
         control_database_url=url,
-        timing=timing
-        if rounds is None
-        else Timing(rounds=rounds, ramp_s=timing.ramp_s, window_s=timing.window_s, concurrency=timing.concurrency),
+        timing=timing if rounds is None else replace(timing, rounds=rounds),
+        directory=directory,
+        progress=progress,
+    )
+
+
+def bench_tracing(
+    settings: Settings,
+    url: str,
+    *,
+    seed: int,
+    rounds: int | None,
+    directory: Path,
+    progress: Progress,
+) -> bench_trace.TraceBench:
+    """Compare each edition with itself without the hooks of tracing; arguments as for `compare_editions`.
+
+    Raises:
+        EnvironmentFailure: If a service does not start, or ends.
+    """
+    timing = bench_trace.TIMING
+    return bench_trace.run(
+        environ={"DATABASE_URL": url},
+        make_manifest=lambda: _manifest(settings, url, seed, choose_cores()),
+        timing=timing if rounds is None else replace(timing, rounds=rounds),
         directory=directory,
         progress=progress,
     )

@@ -1,6 +1,8 @@
 """Numbers as text: the only place that rounds, and the only one that knows milliseconds."""
 
 NOTHING = "-"
+# Between a number and its unit, in text that is broken into lines by whoever shows it.
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def rate(per_second: float) -> str:
@@ -34,3 +36,32 @@ def count(number: int) -> str:
 def ratio(value: float, low: float, high: float) -> str:
     """Return a ratio with its interval, such as 2.76 [2.71, 2.81]."""
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def span(duration_ns: int) -> str:
+    """Return nanoseconds with the unit that suits them, such as 12.3 µs, 1.234 ms or 2.50 s."""
+    size = abs(duration_ns)
+    if size < 999_950:
+        return f"{duration_ns / 1e3:.1f}{NO_BREAK}µs"
+    return f"{duration_ns / 1e6:,.3f}{NO_BREAK}ms" if size < 999_999_500 else f"{duration_ns / 1e9:,.2f}{NO_BREAK}s"
+
+
+def span_microseconds(duration_ns: int, *, signed: bool = False) -> str:
+    """Return nanoseconds as microseconds, one decimal, for columns that are compared."""
+    return f"{duration_ns / 1e3:+,.1f}" if signed and abs(duration_ns) >= 50 else f"{duration_ns / 1e3:,.1f}"
+
+
+def share(part: float, whole: float) -> str:
+    """Return a part as a percentage of the whole."""
+    if not whole:
+        return NOTHING
+    return f"under 1{NO_BREAK}%" if 0 < part / whole < 0.005 else f"{part / whole * 100:.0f}{NO_BREAK}%"
+
+
+def round_span(duration_ns: int) -> str:
+    """Return round nanoseconds, such as those on an axis, with their unit and without zeros at the end."""
+    size = abs(duration_ns)
+    value, unit = next(
+        (size / n, unit) for n, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")) if size >= n or n == 1
+    )
+    return f"{'-' if duration_ns < 0 else ''}{value:g}{NO_BREAK}{unit}"

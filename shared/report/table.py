@@ -4,12 +4,15 @@ import textwrap
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.lab.bench_trace import RecorderCost
+from shared.lab.bench_trace import TraceBench
 from shared.lab.result import CellSummary
 from shared.lab.result import Comparison
 from shared.lab.result import Doubt
@@ -58,6 +61,40 @@ def print_bench(comparisons: Sequence[Comparison], stream: TextIO) -> None:
     """Print the tables of `make bench-services`, one per interface."""
     for comparison in comparisons:
         draw(bench_sheet(comparison), stream)
+
+
+def print_trace_bench(bench: TraceBench, stream: TextIO) -> None:
+    """Print the tables of `make bench-trace`: what tracing costs those who do not ask for it, and those who do."""
+    for edition, comparison in zip(("wsgi", "asgi"), bench.comparisons, strict=False):
+        sheet = bench_sheet(comparison)
+        title = f"{edition}: CPU per request over the same edition without hooks; nobody asks for a trace"
+        heads = (*sheet.heads[:5], "CPU over no hooks", "rps over no hooks")
+        draw(replace(sheet, title=title, heads=heads), stream)
+    draw(recorder_sheet(bench.costs), stream)
+
+
+def recorder_sheet(costs: Sequence[RecorderCost]) -> Sheet:
+    """Return the table of what a trace costs the request that asks for it."""
+    rows = [
+        Row(
+            (
+                cost.target,
+                cost.edition,
+                format.count(cost.stages),
+                format.microseconds(cost.per_stage_ns / 1e9),
+                format.microseconds(cost.per_request_ns / 1e9),
+                f"{cost.share:.1%}",
+            ),
+            (),
+        )
+        for cost in costs
+    ]
+    heads = ("target", "edition", "stages", "us per stage", "us per request", "of the request")
+    notes = (
+        "Medians of traced requests, one at a time. The recorder's time lies between the stages, so no stage includes "
+        "it; each trace says how much of every gap it is.",
+    )
+    return Sheet("What recording took, as the traces themselves tell", heads, tuple(rows), (), notes)
 
 
 def comparison_sheet(comparison: Comparison) -> Sheet:

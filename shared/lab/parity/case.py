@@ -8,6 +8,7 @@ from typing import Literal
 from shared.contract import Endpoint
 from shared.lab.parity.message import HeaderFields
 from shared.lab.parity.message import Request
+from shared.trace.gate import TOKEN_HEADER as TRACE_TOKEN_HEADER
 from shared.validation import SEED_HEADER
 from shared.validation import TOKEN_HEADER
 
@@ -92,6 +93,7 @@ class Limits:
         max_header_bytes: Largest header field.
         max_line_bytes: Longest request line.
         lab: Whether the lab's endpoints exist.
+        trace: Whether requests may be traced, with the check's token where one is needed.
     """
 
     max_body_bytes: int
@@ -100,6 +102,7 @@ class Limits:
     max_header_bytes: int
     max_line_bytes: int
     lab: bool
+    trace: bool
 
 
 @dataclass(slots=True)
@@ -132,6 +135,11 @@ class CaseList:
 def seeded(seed: int = SEED) -> HeaderFields:
     """Return the header fields that make random numbers follow from a seed."""
     return ((SEED_HEADER, str(seed)), (TOKEN_HEADER, TOKEN))
+
+
+def trusted() -> HeaderFields:
+    """Return the header field without which nobody is traced, and nobody reads traces."""
+    return ((TRACE_TOKEN_HEADER, TOKEN),)
 
 
 def json_request(method: str, target: str, body: bytes, *headers: tuple[str, str]) -> Request:

@@ -115,10 +115,10 @@ def _own(stack: ExitStack, settings: Settings, progress: Progress, scope: Scope)
         progress=progress,
         is_shared=False,
         secrets=(token, *_passwords(source.url)),
-        setup="started with LAB=1 and the same CHECK_TOKEN, by make run-wsgi and make run-asgi; each with "
+        setup="started with LAB=1, the same CHECK_TOKEN and TRACE_TOKEN, by make run-wsgi and make run-asgi; each with "
         f"MAX_UPLOAD_BYTES={UPLOAD_BYTES}",
     )
-    limits = _limits(settings, upload_bytes=UPLOAD_BYTES, lab=True)
+    limits = _limits(settings, upload_bytes=UPLOAD_BYTES, lab=True, trace=True)
     _compare_plain(comparison, limits, scope)
     if scope == "full":
         _compare_faults(settings, comparison, services, dict(zip(EDITIONS, own, strict=True)))
@@ -177,7 +177,8 @@ def _running(
         setup="as they run; CHECK_TOKEN is that of .env",
     )
     lab = all(exchange(address, Request("GET", "/blocking?seconds=0"))[-1].status == 200 for address in addresses)
-    limits = _limits(settings, upload_bytes=None, lab=lab)
+    trace = all(exchange(address, Request("GET", "/traces"))[-1].status == 200 for address in addresses)
+    limits = _limits(settings, upload_bytes=None, lab=lab, trace=trace)
     _compare_plain(comparison, limits, scope)
     if scope == "full":
         makers = (cases.faults.exhausted, cases.faults.slow, cases.faults.down, cases.faults.killed_idle)
@@ -258,6 +259,8 @@ def _environ(settings: Settings, url: str, token: str, pair: Pair) -> dict[str, 
         "MAX_HEADER_COUNT": str(settings.max_header_count),
         "MAX_HEADER_BYTES": str(settings.max_header_bytes),
         "MAX_LINE_BYTES": str(settings.max_line_bytes),
+        "TRACE": "1",
+        "TRACE_TOKEN": token,
         # What the parsers refuse is said in a line each.
         "LOG_LEVEL": "error",
     }
@@ -278,7 +281,7 @@ def _counters(
     return (wsgi, asgi), ""
 
 
-def _limits(settings: Settings, *, upload_bytes: int | None, lab: bool) -> Limits:
+def _limits(settings: Settings, *, upload_bytes: int | None, lab: bool, trace: bool) -> Limits:
     return Limits(
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=upload_bytes,
@@ -286,6 +289,7 @@ def _limits(settings: Settings, *, upload_bytes: int | None, lab: bool) -> Limit
         max_header_bytes=settings.max_header_bytes,
         max_line_bytes=settings.max_line_bytes,
         lab=lab,
+        trace=trace,
     )
 
 

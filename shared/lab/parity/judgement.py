@@ -19,6 +19,8 @@ from shared.lab.parity.statements import shown
 
 # Header fields that belong to the server or to the connection, not to the answer.
 IGNORED = frozenset({"date", "server", "connection", "keep-alive"})
+# What a traced answer tells about the time that it took, and about itself.
+MEASURED = frozenset({"server-timing", "traceparent"})
 FRAMING = frozenset({"content-length", "transfer-encoding"})
 EVERYTHING = "*"
 
@@ -172,7 +174,7 @@ def _comparable(
     response: Response, entry: Endpoint | None, handed_out: Mapping[str, str], *, is_shared: bool
 ) -> Response:
     """Return a response without what may differ."""
-    ignored = IGNORED
+    ignored = IGNORED | MEASURED
     is_success = entry is not None and response.status == entry.status
     if entry is not None and entry.streams and is_success:
         ignored = ignored | FRAMING

@@ -52,7 +52,7 @@ TYPES = (
 def add(limits: Limits, skipped: list[Skipped]) -> list[Case]:
     """Return the group."""
     found = CaseList(GROUP)
-    for endpoint in endpoints(lab=limits.lab):
+    for endpoint in endpoints(lab=limits.lab, trace=limits.trace):
         if endpoint.body == "json":
             _types(found, endpoint)
             _documents(found, endpoint, limits)

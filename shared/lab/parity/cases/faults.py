@@ -103,12 +103,12 @@ def killed_in_use() -> list[Case]:
 
 def raising(error: type[errors.RequestError]) -> list[Endpoint]:
     """Return the entries that the contract lets answer with an error."""
-    return [endpoint for endpoint in endpoints(lab=True) if error in endpoint.raises]
+    return [endpoint for endpoint in endpoints(lab=True, trace=True) if error in endpoint.raises]
 
 
 def named(*names: str) -> list[Endpoint]:
     """Return entries by name."""
-    return [endpoint for endpoint in endpoints(lab=True) if endpoint.name in names]
+    return [endpoint for endpoint in endpoints(lab=True, trace=True) if endpoint.name in names]
 
 
 def _add(found: CaseList, endpoint: Endpoint, *, expects: int, pair: Pair, prefix: str = "") -> None:

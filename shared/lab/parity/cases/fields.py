@@ -51,7 +51,7 @@ def add(limits: Limits, skipped: list[Skipped]) -> list[Case]:
     """Return the group."""
     found = CaseList(GROUP)
     models: set[type[Any]] = set()
-    for endpoint in endpoints(lab=limits.lab):
+    for endpoint in endpoints(lab=limits.lab, trace=limits.trace):
         if not issubclass(endpoint.parameters, Parameters):
             continue
         # Entries that share a model share the code that reads it: the first one answers for the odd values.
@@ -121,7 +121,7 @@ def _path(found: CaseList, endpoint: Endpoint, name: str, field: FieldInfo) -> N
             continue
         found.add(
             f"{endpoint.method} {endpoint.path} {name}={_label(text)}",
-            _with_path(endpoint, quote(text, safe="")),
+            _with_path(endpoint, name, quote(text, safe="")),
             entry=endpoint,
             is_common=text == "abc",
         )
@@ -129,23 +129,24 @@ def _path(found: CaseList, endpoint: Endpoint, name: str, field: FieldInfo) -> N
         if endpoint.method == "GET" or encoded not in ("%35", "%0A5"):
             found.add(
                 f"{endpoint.method} {endpoint.path} {name}={encoded} encoded",
-                _with_path(endpoint, encoded),
+                _with_path(endpoint, name, encoded),
                 entry=endpoint,
             )
-    found.add(
-        f"{endpoint.method} {endpoint.path} unknown {name}",
-        _with_path(endpoint, str(2**62)),
-        entry=endpoint,
-        expects=404,
-        is_common=True,
-    )
+    if field.annotation is int:
+        found.add(
+            f"{endpoint.method} {endpoint.path} unknown {name}",
+            _with_path(endpoint, name, str(2**62)),
+            entry=endpoint,
+            expects=404,
+            is_common=True,
+        )
 
 
-def _with_path(endpoint: Endpoint, text: str) -> Request:
-    target = endpoint.path.replace("{id}", text)
+def _with_path(endpoint: Endpoint, name: str, text: str) -> Request:
+    target = endpoint.path.replace(f"{{{name}}}", text)
     if endpoint.body == "json":
         return json_request(endpoint.method, target, BODIES[endpoint.name])
-    return Request(endpoint.method, target)
+    return Request(endpoint.method, target, headers_of(endpoint))
 
 
 def _short(name: str, text: str, field: FieldInfo) -> str:

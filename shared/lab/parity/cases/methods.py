@@ -18,7 +18,7 @@ def add(limits: Limits, skipped: list[Skipped]) -> list[Case]:
     """Return the group."""
     found = CaseList(GROUP)
     by_path: dict[str, set[str]] = {}
-    for endpoint in endpoints(lab=limits.lab):
+    for endpoint in endpoints(lab=limits.lab, trace=limits.trace):
         by_path.setdefault(endpoint.path, set()).add(endpoint.method)
     for template, served in by_path.items():
         path = template.replace("{id}", "1")

@@ -14,6 +14,7 @@ from shared.lab.parity.case import Skipped
 from shared.lab.parity.case import Step
 from shared.lab.parity.case import json_request
 from shared.lab.parity.case import seeded
+from shared.lab.parity.case import trusted
 from shared.lab.parity.message import HeaderFields
 from shared.lab.parity.message import Request
 from shared.schemas import In
@@ -35,6 +36,8 @@ MORE_TARGETS: dict[str, tuple[str, ...]] = {
     "pattern": tuple(f"/bytes?size={size}" for size in (0, 1, 63, 64, 65535, 65536, 65537, 1048576, 5000000)),
 }
 SEEDS = (0, 1, 7, 999_999, 10**17)
+
+TRACED = (("X-Trace", "1"),)
 
 OWNER = "parity check"
 NEW_ACCOUNT = json.dumps({"owner": OWNER, "balance": 10_000}).encode()
@@ -72,18 +75,22 @@ def takes_seed(endpoint: Endpoint) -> bool:
 
 
 def headers_of(endpoint: Endpoint, seed: int = SEED) -> HeaderFields:
-    """Return the fields that make an entry's answer follow from the request."""
+    """Return the fields that an entry needs, or that make its answer follow from the request."""
+    if endpoint.is_trace_only:
+        return trusted()
     return seeded(seed) if takes_seed(endpoint) else ()
 
 
 def add(limits: Limits, skipped: list[Skipped]) -> list[Case]:
     """Return the group."""
     found = CaseList(GROUP)
-    for endpoint in endpoints(lab=limits.lab):
+    for endpoint in endpoints(lab=limits.lab, trace=limits.trace):
         if endpoint.method == "GET":
             _reading(found, endpoint)
     _bytes(found, limits)
     _ledger(found)
+    if limits.trace:
+        _traces(found)
     return found.cases
 
 
@@ -169,3 +176,26 @@ def _ledger(found: CaseList) -> None:
     found.add("POST /transfers", *two, plain, after, entry=ENTRY["create_transfer"], is_common=True)
     whole = Step(transfer("source", "target", 10_000), expects=201, saves="transfer")
     found.add("POST /transfers everything", *two, whole, after, entry=ENTRY["create_transfer"])
+
+
+def _traces(found: CaseList) -> None:
+    """Add requests that are traced, and what is read of them; the client's traceparent makes the id known."""
+    entry = ENTRY["read_trace"]
+    for place, target in enumerate(("/plaintext", "/accounts/1", "/nowhere")):
+        id = f"{place + 1:032x}"
+        traced = Request("GET", target, (*TRACED, ("traceparent", f"00-{id}-00f067aa0ba902b7-01"), *trusted()))
+        get = Request("GET", f"/traces/{id}", trusted())
+        head = Step(Request("HEAD", get.target, get.headers), head_of_previous=True)
+        found.add(
+            f"GET and HEAD /traces/{{trace_id}} of {target}", traced, Step(get, expects=200), head,
+            entry=entry, expects=200, is_common=place == 0,
+        )  # fmt: skip
+    unknown = Request("GET", f"/traces/{'f' * 32}", trusted())
+    found.add("GET /traces/{trace_id} of no trace", unknown, entry=entry, expects=404)
+    for name, target in (("list_traces", "/traces"), ("read_trace", unknown.target)):
+        wrong = Request("GET", target, ((trusted()[0][0], "wrong"),))
+        for label, request in (("no token", Request("GET", target)), ("a wrong token", wrong)):
+            found.add(
+                f"GET {target} with {label}", request,
+                entry=ENTRY[name], expects=403, needs_own="needs services whose TRACE_TOKEN is known",
+            )  # fmt: skip

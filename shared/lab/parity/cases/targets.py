@@ -46,7 +46,7 @@ UNKNOWN = (
     "/docs/swagger-ui.css", "/docs/../openapi.json", "/health", "/health/", "/health//db", "/health/db/x",
     "/accounts/", "/accounts//", "/accounts//deposits", "/accounts/1/", "/accounts/1/deposits/",
     "/accounts/1//deposits", "/accounts/1/Deposits", "/accounts/1/2", "/accounts/1/deposits/2",
-    "/traces/0123456789abcdef0123456789abcdef", "/'%20OR%201=1", "/<script>alert(1)</script>", "/%3Cscript%3E",
+    "/'%20OR%201=1", "/<script>alert(1)</script>", "/%3Cscript%3E",
     "/{id}", "/a" * 500, "/" + "%C3%A9" * 300, "/caf%C3%A9", "/cafe%CC%81", "/%E2%80%A8", "/%EF%BB%BF",
     "/:;,@!$&'()*+=~",
 )  # fmt: skip
@@ -55,8 +55,8 @@ UNKNOWN = (
 def add(limits: Limits, skipped: list[Skipped]) -> list[Case]:
     """Return the group."""
     found = CaseList(GROUP)
-    for endpoint in endpoints(lab=limits.lab):
-        if endpoint.method == "GET" and endpoint.name not in ("sleep", "wait", "blocking", "updates"):
+    for endpoint in endpoints(lab=limits.lab, trace=limits.trace):
+        if endpoint.method == "GET" and endpoint.name not in ("sleep", "wait", "blocking", "updates", "read_trace"):
             _queries(found, endpoint)
     for path in ("/plaintext", "/db", "/health/db", "/accounts", "/accounts/1", "/echo"):
         _paths(found, path)
@@ -110,7 +110,7 @@ def _paths(found: CaseList, path: str) -> None:
 
 def found_entry(path: str) -> Endpoint:
     """Return the first entry of a path."""
-    return next(item for item in endpoints(lab=True) if item.path.replace("{id}", "1") == path)
+    return next(item for item in endpoints(lab=True, trace=True) if item.path.replace("{id}", "1") == path)
 
 
 def _spellings(found: CaseList) -> None:

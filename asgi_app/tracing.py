@@ -1,0 +1,292 @@
+"""SEAM: where uvicorn's part of a traced request is recorded.
+
+The event loop reads and parses at once whatever has come; the queue, for a turn of the request's task, comes behind
+that. All that an untraced request costs here is a look at its bytes.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from collections.abc import Collection
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+from typing import Any
+
+from starlette.types import ASGIApp
+from starlette.types import Receive
+from starlette.types import Scope
+from starlette.types import Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from shared.config import load
+from shared.trace.context import TraceParent
+from shared.trace.gate import Gate
+from shared.trace.recorder import Trace
+from shared.trace.recorder import current
+from shared.trace.stages import shown
+from shared.trace.store import Store
+from shared.trace.store import open_store
+
+from .concurrency import EDITION
+from .pipeline import OldCycle
+from .pipeline import Protocol
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
+
+# A head ends so, and so does a body in chunks, with or without trailers.
+END = b"\r\n\r\n"
+FIELD = b"x-trace"
+_FIELD = re.compile(rb"\n(x-trace|x-trace-token|traceparent):[ \t]*([^\r\n]*)", re.IGNORECASE)
+
+
+def task_name() -> str:
+    """Return the name of the running task; outside of any, the event loop calls."""
+    task = asyncio.current_task()
+    return "event loop" if task is None else f"task {task.get_name()}"
+
+
+class TracedTransport:
+    """A transport that tells a trace what is written; all else is the transport's."""
+
+    def __init__(self, transport: asyncio.Transport, trace: Trace) -> None:
+        self.whole = transport
+        self._trace = trace
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
+
+    def write(self, data: bytes) -> None:
+        """Write bytes."""
+        trace = self._trace
+        encoded_ns = trace.handed_ns
+        started_ns = monotonic_ns()
+        self.whole.write(data)
+        ended_ns = monotonic_ns()
+        if encoded_ns:
+            trace.record("encode", encoded_ns, started_ns, bytes=len(data))
+        trace.record(
+            "send",
+            started_ns,
+            ended_ns,
+            bytes=trace.octets(data),
+            left_in_buffer=self.whole.get_write_buffer_size(),
+        )
+        if encoded_ns:
+            trace.handed_ns = monotonic_ns()
+
+
+class TracedCycle(RequestResponseCycle):
+    """The exchange of a traced request; made from an exchange whose task has not run yet."""
+
+    trace: Trace
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        """Send a part of the response."""
+        trace = self.trace
+        with trace.stage("respond", call=f"send({message['type']})") as responding:
+            trace.handed_ns = monotonic_ns()
+            await super().send(message)
+        trace.handed_ns = 0
+        if message["type"] == "http.response.start":
+            trace.status = message["status"]
+            responding.facts.update(status=message["status"], header_fields=len(list(message.get("headers", []))))
+        elif message["type"] == "http.response.body":
+            responding.facts["bytes"] = len(message.get("body", b""))
+
+
+class TracedOldCycle(TracedCycle, OldCycle):
+    """The same for an HTTP/1.0 client."""
+
+
+class TracedCall:
+    """An ASGI application around the service's, for one traced request."""
+
+    def __init__(self, app: ASGIApp, trace: Trace, store: Store, tasks: Collection[Any]) -> None:
+        self._app = app
+        self._trace = trace
+        self._store = store
+        self._tasks = tasks
+        self._waiting = len(tasks)
+        self._cycle: RequestResponseCycle | None = None
+
+    def attach(self, cycle: RequestResponseCycle) -> None:
+        """Make the exchange a traced one; its task has not run yet."""
+        self._cycle = cycle
+        cycle.__class__ = TracedOldCycle if isinstance(cycle, OldCycle) else TracedCycle
+        assert isinstance(cycle, TracedCycle)
+        cycle.trace = self._trace
+        cycle.transport = TracedTransport(cycle.transport, self._trace)  # type: ignore[assignment]
+        cycle.on_response = _outside(cycle.on_response)
+
+    def _detach(self, cycle: RequestResponseCycle) -> None:
+        """Let what the server still does about a failure be no part of a trace that has ended."""
+        cycle.__class__ = OldCycle if isinstance(cycle, OldCycle) else RequestResponseCycle
+        if isinstance(cycle.transport, TracedTransport):
+            cycle.transport = cycle.transport.whole
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, and end its trace whatever happens."""
+        cycle, trace = self._cycle, self._trace
+        assert cycle is not None
+        trace.record(
+            "dispatch",
+            trace.ready_ns,
+            monotonic_ns(),
+            queue="task",
+            waiting=self._waiting,
+            workers=len(self._tasks),
+        )
+        current.set(trace)
+        try:
+            await self._app(scope, receive, send)
+        except BaseException as error:
+            trace.end("cancelled" if isinstance(error, asyncio.CancelledError) else "failed", error)
+            raise
+        finally:
+            if not cycle.response_complete:
+                trace.end("client left" if cycle.disconnected else "failed")
+            trace.end("answered")
+            self._detach(cycle)
+            self._store.put(trace)
+
+
+class TracingProtocol(Protocol):
+    """The protocol of a service whose requests may be traced."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._gate, self._store = _shared_parts()
+        # What has been read of the message that is read: when, and what.
+        self._reads: list[tuple[int, bytes]] = []
+        self._tail = b""
+        self._body_left = 0
+        self._reading: Trace | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser."""
+        if not self._is_in_message and not self._reads and data[-4:] == END and FIELD not in data.lower():
+            # Whole heads, and nobody asks for a trace.
+            super().data_received(data)
+            if self._is_in_message:
+                self._expect_body()
+        else:
+            self._feed(data, monotonic_ns())
+
+    def _feed(self, data: bytes, arrived_ns: int) -> None:
+        """Feed the parser in pieces that end where messages end, so that each byte is known to be of one request."""
+        while data and not self.transport.is_closing():
+            size = self._piece(data)
+            piece, data = data[:size], data[size:]
+            self._tail = (self._tail + piece)[-3:]
+            is_past_head = self._is_in_message and not self._is_in_head
+            if is_past_head:
+                self._feed_body(piece, arrived_ns)
+            else:
+                is_past_head = self._feed_head(piece, arrived_ns)
+            if is_past_head and not self._is_in_message:
+                self._reads, self._tail, self._body_left, self._reading = [], b"", 0, None
+
+    def _piece(self, data: bytes) -> int:
+        if self._body_left:
+            return min(self._body_left, len(data))
+        end = (self._tail + data).find(END)
+        return len(data) if end < 0 else end + len(END) - len(self._tail)
+
+    def _feed_body(self, piece: bytes, arrived_ns: int) -> None:
+        if self._reading is not None and self._reading.outcome is None:
+            octets = self._reading.octets(piece)
+            self._reading.record("receive", arrived_ns, arrived_ns, part="body", bytes=octets)
+        super().data_received(piece)
+        self._body_left = max(0, self._body_left - len(piece))
+
+    def _feed_head(self, piece: bytes, arrived_ns: int) -> bool:
+        """Feed a part of a head; when it was the last one, the request's task waits for its turn.
+
+        Returns:
+            Whether it was the last one.
+        """
+        self._reads.append((arrived_ns, piece))
+        before = self.cycle
+        head = b"".join([data for _, data in self._reads])
+        trace = self._trace_of(head) if head.endswith(END) else None
+        if trace is None:
+            super().data_received(piece)
+        else:
+            self._feed_traced(trace, piece)
+        if self.cycle is before:
+            return False
+        if self._is_in_message:
+            self._expect_body()
+            self._reading = trace
+        return True
+
+    def _feed_traced(self, trace: Trace, piece: bytes) -> None:
+        """Feed the last part of the head of a traced request."""
+        app, before = self.app, self.cycle
+        call = self.app = TracedCall(app, trace, self._store, self.tasks)
+        started_ns = monotonic_ns()
+        super().data_received(piece)
+        ended_ns = monotonic_ns()
+        self.app = app
+        cycle: RequestResponseCycle = self.cycle
+        if cycle is before:
+            # Refused before any application was called.
+            return
+        trace.method = cycle.scope["method"]
+        trace.target = self.url.decode("latin-1")
+        call.attach(cycle)
+        trace.record(
+            "parse",
+            started_ns,
+            ended_ns,
+            lambda: {"value": shown(cycle.scope)},
+            step="bytes to scope",
+            interface="scope",
+        )
+        trace.ready_ns = monotonic_ns()
+
+    def _trace_of(self, head: bytes) -> Trace | None:
+        """Return the trace that a head asks for, with what was received; None where it asks for none."""
+        began_ns = monotonic_ns()
+        fields = {name.lower(): value.decode("latin-1").rstrip() for name, value in _FIELD.findall(head)}
+        value = fields.get(FIELD)
+        reveals_values = None if value is None else self._gate.admit(value, fields.get(b"x-trace-token"))
+        if reveals_values is None:
+            return None
+        first_ns, last_ns = self._reads[0][0], self._reads[-1][0]
+        parent = TraceParent.parse(fields.get(b"traceparent"))
+        trace = Trace(EDITION, reveals_values, first_ns, parent, who=task_name)
+        reads = [{"at_ns": at_ns, "size": len(data)} for at_ns, data in self._reads]
+        receiving = trace.record("receive", first_ns, last_ns, part="head", reads=reads, bytes=trace.octets(head))
+        receiving.cost_ns = monotonic_ns() - began_ns
+        return trace
+
+    def _expect_body(self) -> None:
+        length = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        self._body_left = int(length)
+
+
+_parts: tuple[Gate, Store] | None = None
+
+
+def _shared_parts() -> tuple[Gate, Store]:
+    """Return what all connections of this process share."""
+    global _parts
+    if _parts is None:
+        settings = load()
+        _parts = Gate(settings), open_store(settings)
+    return _parts
+
+
+def _outside(function: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that runs outside of the trace: what it starts is another request."""
+
+    def run() -> None:
+        reset = current.set(None)
+        try:
+            function()
+        finally:
+            current.reset(reset)
+
+    return run

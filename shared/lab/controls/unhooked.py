@@ -1,0 +1,169 @@
+"""An edition without the hooks of tracing: what tracing costs while nobody asks for it is measured against this.
+
+python -m shared.lab.controls.unhooked wsgi|asgi
+
+The hooks are taken out of the source while it is imported: every branch for a traced request, and every look for a
+trace. The rest is the edition as it stands, so that this control needs no care when the edition changes. A module in
+which nothing is found any more ends the start.
+"""
+
+import ast
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+# Where untraced requests pass a hook.
+HOOKED = ("asgi_app.app", "asgi_app.pipeline", "shared.pool", "shared.session", "wsgi_app.app")
+# What holds a trace, or something that exists only with one.
+NAMES = frozenset({"trace", "traced", "watch"})
+# What is kept up only for those who trace.
+KEPT_FOR_TRACING = frozenset({"_is_in_message"})
+
+
+class Unhook(ast.NodeTransformer):
+    """Leaves the code that runs when there is no trace.
+
+    Attributes:
+        removed: How many hooks it has taken out.
+    """
+
+    def __init__(self) -> None:
+        self.removed = 0
+
+    def visit_If(self, node: ast.If) -> Any:
+        """Take the branch without a trace."""
+        self.generic_visit(node)
+        match _is_none(node.test):
+            case None:
+                return node
+            case True:
+                kept: Sequence[ast.stmt] = node.body
+            case False:
+                kept = node.orelse
+        self.removed += 1
+        return list(kept)
+
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
+        """Take the value without a trace."""
+        self.generic_visit(node)
+        is_none = _is_none(node.test)
+        if is_none is None:
+            return node
+        self.removed += 1
+        return node.body if is_none else node.orelse
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        """Look for no trace, and keep nothing up for one."""
+        kept = [target for target in node.targets if getattr(target, "attr", None) not in KEPT_FOR_TRACING]
+        if len(kept) < len(node.targets):
+            self.removed += 1
+            if not kept:
+                return ast.copy_location(ast.Pass(), node)
+            node.targets = kept
+        if _looks_for_trace(node.value) and any(isinstance(target, ast.Name) and target.id in NAMES for target in kept):
+            self.removed += 1
+            node.value = ast.copy_location(ast.Constant(None), node.value)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        """Drop a method that does nothing any more but call the one it replaces."""
+        before = self.removed
+        self.generic_visit(node)
+        node.body = _reachable(node.body) or [ast.copy_location(ast.Pass(), node)]
+        if self.removed > before and _only_calls_super(node):
+            return None
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+
+class Loader(importlib.machinery.SourceFileLoader):
+    """Loads a module without its hooks."""
+
+    def get_code(self, fullname: str) -> Any:
+        """Return the module's code, from its source and never from what was compiled before.
+
+        Raises:
+            ImportError: If it has no hook.
+        """
+        path = self.get_filename(fullname)
+        return compile(unhooked(self.get_data(path).decode(), path), path, "exec")
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules that have hooks."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return how to load a module; None for one without hooks."""
+        found = importlib.machinery.PathFinder.find_spec(fullname, path) if fullname in HOOKED else None
+        if found is None or found.origin is None:
+            return None
+        return importlib.util.spec_from_file_location(fullname, found.origin, loader=Loader(fullname, found.origin))
+
+
+def unhooked(source: str, path: str) -> ast.Module:
+    """Return a module's syntax tree without hooks.
+
+    Raises:
+        ImportError: If it has none.
+    """
+    transformer = Unhook()
+    tree: ast.Module = transformer.visit(ast.parse(source, path))
+    if not transformer.removed:
+        raise ImportError(f"{path} has no hook of tracing: this control is no control any more")
+    return ast.fix_missing_locations(tree)
+
+
+def _is_none(test: ast.expr) -> bool | None:
+    """Return what a test for a trace gives without one; None for another test."""
+    match test:
+        case ast.Compare(ast.Name(name), [ast.Is()], [ast.Constant(None)]) if name in NAMES:
+            return True
+        case ast.Compare(ast.Name(name), [ast.IsNot()], [ast.Constant(None)]) if name in NAMES:
+            return False
+    return None
+
+
+def _looks_for_trace(value: ast.expr) -> bool:
+    """Tell whether a value is looked up, as a context variable's or an entry's is."""
+    return isinstance(value, ast.Call) and getattr(value.func, "attr", "") in {"get", "pop"}
+
+
+def _reachable(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Return statements up to the first return at their level."""
+    for place, statement in enumerate(body):
+        if isinstance(statement, ast.Return):
+            return list(body[: place + 1])
+    return list(body)
+
+
+def _only_calls_super(node: ast.FunctionDef) -> bool:
+    body = [
+        statement
+        for statement in node.body
+        if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+        and not (isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant))
+    ]
+    match body:
+        case [ast.Return(ast.Call(ast.Attribute(ast.Call(ast.Name("super")), name)))]:
+            return name == node.name
+        case [ast.Expr(ast.Call(ast.Attribute(ast.Call(ast.Name("super")), name))), *rest]:
+            return name == node.name and all(isinstance(statement, ast.Return) for statement in rest)
+    return False
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, Finder())
+    os.environ["TRACE"] = "0"
+    runpy.run_module(f"{sys.argv[1]}_app", run_name="__main__")

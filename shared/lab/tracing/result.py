@@ -1,0 +1,95 @@
+"""What tracing a request in both editions gives: the services' documents and the client's own record."""
+
+from dataclasses import dataclass
+
+from shared.config import Edition
+from shared.trace.document import TraceDocument
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTimes:
+    """The client's own times, in nanoseconds of the monotonic clock, which the services' documents share.
+
+    Attributes:
+        sent_start_ns: Before the first byte of the request was given to the socket.
+        sent_end_ns: When its last byte had been.
+        first_byte_ns: When the first byte of the answer had been read.
+        last_byte_ns: When the last one had been.
+    """
+
+    sent_start_ns: int
+    sent_end_ns: int
+    first_byte_ns: int
+    last_byte_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TracedRequest:
+    """One request to one edition.
+
+    Attributes:
+        edition: Which edition served it.
+        document: What the service recorded.
+        client: What the client measured.
+        sent: The request's bytes, masked unless values were asked for.
+        received: The answer's bytes, chunk framing included, masked unless values were asked for.
+    """
+
+    edition: Edition
+    document: TraceDocument
+    client: ClientTimes
+    sent: bytes
+    received: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TracePair:
+    """The same request, served by both editions.
+
+    Attributes:
+        command: The command that repeats it, masked unless values were asked for.
+        method: The request's method.
+        target: Its target, masked unless values were asked for.
+        wsgi: The WSGI edition's.
+        asgi: The ASGI edition's.
+    """
+
+    command: str
+    method: str
+    target: str
+    wsgi: TracedRequest
+    asgi: TracedRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What kept an edition busy while it was traced.
+
+    Attributes:
+        edition: Which edition.
+        connections: How many at a time, each sending when its last answer is complete.
+        responses: Answers that they got.
+        failures: Requests without an answer, and answers other than 2xx.
+        duration_s: How long they did so, in seconds, over all slices.
+    """
+
+    edition: Edition
+    connections: int
+    responses: int
+    failures: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """All that one command traced.
+
+    Attributes:
+        pairs: The request in both editions, once for each repetition, in the order of their sending.
+        loads: What ran meanwhile; empty without load.
+        started: Editions that were started for it.
+    """
+
+    pairs: tuple[TracePair, ...]
+    loads: tuple[Load, ...]
+    started: tuple[Edition, ...]

@@ -1,0 +1,259 @@
+"""SEAM: where gunicorn's part of a traced request is recorded.
+
+A thread reads a request's bytes only when it is free for it, so the queue for a thread comes first, then the bytes. All
+that an untraced request costs here is a few reads of the clock.
+"""
+
+import select
+from collections.abc import Iterable
+from collections.abc import Iterator
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+from typing import Any
+from wsgiref.types import WSGIEnvironment
+
+from shared.answers import Answer
+from shared.config import load
+from shared.trace.context import TraceParent
+from shared.trace.gate import Gate
+from shared.trace.recorder import Octets
+from shared.trace.recorder import Stage
+from shared.trace.recorder import Trace
+from shared.trace.recorder import current
+from shared.trace.stages import shown
+from shared.trace.store import open_store
+
+from .concurrency import EDITION
+from .pipeline import BoundedSocket
+from .pipeline import Worker
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class TracedSocket(BoundedSocket):
+    """A client's socket that keeps what a traced request received, and tells its trace what is sent.
+
+    Attributes:
+        queued_ns: When the request began to wait for a thread.
+        taken_ns: When a thread took it.
+        waiting: How many waited when it began to.
+        reads: Start, end and bytes of each read since a thread took it; None once the request is known as untraced.
+        trace: The trace of the request that is served, if it is traced.
+    """
+
+    queued_ns = 0
+    taken_ns = 0
+    waiting = 0
+    reads: list[tuple[int, int, bytes]] | None = None
+    trace: Trace | None = None
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive bytes.
+
+        Raises:
+            TimeoutError: If the client sends nothing in time.
+        """
+        if self.reads is None:
+            return super().recv(bufsize, flags)
+        started_ns = monotonic_ns()
+        data = super().recv(bufsize, flags)
+        ended_ns = monotonic_ns()
+        if self.trace is None:
+            self.reads.append((started_ns, ended_ns, data))
+        elif data:
+            self.trace.record("receive", started_ns, ended_ns, part="body", bytes=self.trace.octets(data))
+        return data
+
+    def sendall(self, data: "ReadableBuffer", flags: int = 0, /) -> None:
+        """Send bytes.
+
+        Raises:
+            TimeoutError: If the client does not read them in time.
+        """
+        trace = self.trace
+        if trace is None:
+            super().sendall(data, flags)
+            return
+        sent = bytes(data)
+        encoded_ns = trace.handed_ns
+        facts: dict[str, Any] = {}
+        started_ns = monotonic_ns()
+        try:
+            super().sendall(data, flags)
+        except OSError as error:
+            facts["error"] = type(error).__name__
+            trace.end("client left", error)
+            raise
+        finally:
+            ended_ns = monotonic_ns()
+            if encoded_ns:
+                trace.record("encode", encoded_ns, started_ns, bytes=len(sent))
+            trace.record("send", started_ns, ended_ns, bytes=trace.octets(sent), **facts)
+            if encoded_ns:
+                trace.handed_ns = monotonic_ns()
+
+
+class TracingWorker(Worker):
+    """The worker of a service whose requests may be traced."""
+
+    socket_type = TracedSocket
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        settings = load()
+        self._gate = Gate(settings)
+        self._store = open_store(settings)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Let a connection wait for a thread."""
+        conn.sock.waiting = self.tpool._work_queue.qsize()
+        conn.sock.queued_ns = monotonic_ns()
+        super().enqueue_req(conn)
+
+    def handle(self, conn: Any) -> Any:
+        """Serve a connection's next request, in a thread."""
+        client: TracedSocket = conn.sock
+        client.taken_ns = monotonic_ns()
+        client.reads = []
+        if conn.parser is None:
+            if not _is_readable(client):
+                # The thread waits for the client, not the client for a thread.
+                client.queued_ns = 0
+        elif ahead := conn.parser.unreader.buf.getvalue():
+            client.reads.append((client.taken_ns, client.taken_ns, ahead))
+        try:
+            return super().handle(conn)
+        finally:
+            trace, client.trace = client.trace, None
+            if trace is not None:
+                _leave_out_what_follows(trace, conn.parser.unreader.buf.getvalue())
+                trace.end("answered" if trace.status is not None else "failed")
+                self._store.put(trace)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose head has been parsed."""
+        client: TracedSocket = conn.sock
+        value = token = parent = None
+        for name, text in req.headers:
+            if name == "X-TRACE":
+                value = text
+            elif name == "X-TRACE-TOKEN":
+                token = text
+            elif name == "TRACEPARENT":
+                parent = text
+        reveals_values = None if value is None else self._gate.admit(value, token)
+        if reveals_values is None:
+            client.reads = None
+            return super().handle_request(req, conn)
+        trace = self._begin(client, reveals_values=reveals_values, parent=TraceParent.parse(parent))
+        reset = current.set(trace)
+        try:
+            return super().handle_request(req, conn)
+        except BaseException as error:
+            trace.end("client left" if isinstance(error, ConnectionError) else "failed", error)
+            raise
+        finally:
+            current.reset(reset)
+
+    def _begin(self, client: TracedSocket, *, reveals_values: bool, parent: TraceParent | None) -> Trace:
+        """Return a trace with what happened until the head was parsed."""
+        began_ns = monotonic_ns()
+        reads = client.reads or []
+        first_ns, last_ns = reads[0][0], reads[-1][1]
+        trace = Trace(EDITION, reveals_values, client.queued_ns or first_ns, parent)
+        waited_from_ns, taken_ns = (client.queued_ns, client.taken_ns) if client.queued_ns else (first_ns, first_ns)
+        trace.record(
+            "dispatch", waited_from_ns, taken_ns, queue="thread", waiting=client.waiting, workers=self.cfg.threads
+        )
+        receiving = trace.record(
+            "receive",
+            first_ns,
+            last_ns,
+            part="head",
+            reads=[{"at_ns": ended_ns, "size": len(data)} for _, ended_ns, data in reads],
+            bytes=trace.octets(b"".join([data for _, _, data in reads])),
+        )
+        trace.record("parse", last_ns, began_ns, step="bytes to request")
+        client.trace = trace
+        trace.ready_ns = monotonic_ns()
+        # All of this stands behind the first step of parsing.
+        receiving.cost_ns = trace.ready_ns - began_ns
+        return trace
+
+
+def called(trace: Trace, environ: WSGIEnvironment) -> None:
+    """Note that the application has been called, with what, and that it looks for the route."""
+    trace.record(
+        "parse", trace.ready_ns, None, lambda: {"value": shown(environ)}, step="request to environ", interface="environ"
+    )
+    trace.method = environ["REQUEST_METHOD"]
+    trace.target = environ["RAW_URI"]
+    trace.begin("route")
+
+
+def hand_over(trace: Trace, answer: Answer, body: Iterable[bytes]) -> Iterable[bytes]:
+    """Return the body that a traced answer gives to the server, and end the stage that responds."""
+    trace.status = answer.status
+    trace.finish(
+        lambda: {
+            "call": "start_response(status, headers)",
+            "status": answer.status,
+            "header_fields": len(answer.headers),
+        }
+    )
+    trace.handed_ns = monotonic_ns()
+    return body if isinstance(body, tuple) else TracedChunks(trace, body)
+
+
+class TracedChunks:
+    """A streamed body, each chunk of which is a call of the interface."""
+
+    def __init__(self, trace: Trace, body: Iterable[bytes]) -> None:
+        self._trace = trace
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        trace = self._trace
+        chunks = iter(self._body)
+        while True:
+            # What was handed over before has been sent.
+            trace.handed_ns = 0
+            with trace.stage("respond", call="yield chunk") as responding:
+                try:
+                    chunk = next(chunks, None)
+                except Exception as error:
+                    trace.end("failed", error)
+                    raise
+                responding.facts["bytes"] = len(chunk or b"")
+            trace.handed_ns = monotonic_ns()
+            if chunk is None:
+                return
+            yield chunk
+
+    def close(self) -> None:
+        """End the stream."""
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
+
+
+def _is_readable(client: TracedSocket) -> bool:
+    poller = select.poll()
+    poller.register(client, select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def _leave_out_what_follows(trace: Trace, rest: bytes) -> None:
+    """Take from the end of what was received the bytes that belong to the next request."""
+    left = len(rest)
+    for stage in reversed([stage for stage in trace.stages if stage.name == "receive"]):
+        if not left:
+            return
+        _cut(stage, left)
+        left = max(0, left - stage.facts["bytes"].size)
+
+
+def _cut(stage: Stage, left: int) -> None:
+    size, data = stage.facts["bytes"]
+    stage.facts["bytes"] = Octets(max(0, size - left), data[: max(0, size - left)])
