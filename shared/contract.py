@@ -241,7 +241,5 @@ def endpoints(*, lab: bool, trace: bool) -> tuple[Endpoint, ...]:
         trace: Whether those that show traces are among them.
     """
     return tuple(
-        endpoint
-        for endpoint in CONTRACT
-        if (lab or not endpoint.is_lab_only) and (trace or not endpoint.is_trace_only)
+        endpoint for endpoint in CONTRACT if (lab or not endpoint.is_lab_only) and (trace or not endpoint.is_trace_only)
     )

@@ -1,5 +1,6 @@
 """An OpenTelemetry receiver on loopback: takes OTLP/HTTP as the specification has it, and keeps the spans."""
 
+import time
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class Receiver(ThreadingHTTPServer):
 
     Args:
         status: What every request is answered with.
+        delay_s: How long each answer takes, in seconds.
 
     Attributes:
         bodies: The bytes of each request.
@@ -32,9 +34,10 @@ class Receiver(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, delay_s: float) -> None:
         super().__init__((HOST, 0), Handler)
         self.status = status
+        self.delay_s = delay_s
         self.bodies: list[bytes] = []
         self.authorizations: list[str | None] = []
 
@@ -72,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         if is_export:
             self.server.authorizations.append(self.headers["Authorization"])
             self.server.bodies.append(body)
+        time.sleep(self.server.delay_s)
         answer = ExportTraceServiceResponse().SerializeToString()
         self.send_response(self.server.status if is_export else 404)
         self.send_header("Content-Type", PROTOBUF)
@@ -84,9 +88,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving(status: int = 200) -> Iterator[Receiver]:
+def receiving(status: int = 200, delay_s: float = 0.0) -> Iterator[Receiver]:
     """Run a receiver."""
-    with Receiver(status) as receiver:
+    with Receiver(status, delay_s) as receiver:
         thread = Thread(target=receiver.serve_forever, args=(0.02,))
         thread.start()
         try:

@@ -251,6 +251,38 @@ def test_password_is_masked_wherever_it_stands(url: str) -> None:
     assert PASSWORD not in mask("database_url", load({"DATABASE_URL": url}, "").database_url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:4318",
+        "grpc://127.0.0.1:4317",
+        "http://",
+        "http:///v1/traces",
+        f"http://me:{PASSWORD}@host:port/v1/traces",
+        f"http://me:{PASSWORD}@host:99999/",
+        f"http://me:{PASSWORD}@ho st/",
+        f"ftp://me:{PASSWORD}@host/",
+    ],
+)
+def test_receiver_of_traces_must_be_a_web_address(url: str) -> None:
+    with pytest.raises(UsageError, match="TRACE_OTLP_ENDPOINT is not usable: expected a URL") as refusal:
+        load({"TRACE_OTLP_ENDPOINT": url}, "")
+    assert PASSWORD not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://127.0.0.1:4318/v1/traces", "http://127.0.0.1:4318/v1/traces"),
+        ("https://[::1]:4318/v1/traces", "https://[::1]:4318/v1/traces"),
+        (f"https://me:{PASSWORD}@host/v1/traces", "https://***@host/v1/traces"),
+        (f"https://{PASSWORD}@host/v1/traces?key={PASSWORD}#{PASSWORD}", "https://***@host/v1/traces?***"),
+    ],
+)
+def test_receiver_of_traces_is_shown_without_secrets(url: str, shown: str) -> None:
+    assert mask("trace_otlp_endpoint", load({"TRACE_OTLP_ENDPOINT": url}, "").trace_otlp_endpoint) == shown
+
+
 def test_every_secret_is_a_secret_type() -> None:
     found = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     assert found == SECRETS

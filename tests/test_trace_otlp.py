@@ -21,8 +21,10 @@ from shared.lab.process import HOST
 from shared.lab.process import free_port
 from shared.trace.document import StageDocument
 from shared.trace.document import TraceDocument
+from shared.trace.otlp import connect
 from shared.trace.otlp import epoch_offset_ns
 from shared.trace.otlp import spans
+from shared.trace.sender import MOST_AT_ONCE
 from shared.trace.sender import MOST_WAITING
 from shared.trace.sender import Sender
 from shared.twins import ROOT
@@ -184,6 +186,12 @@ def test_failure_of_the_sender_is_not_its_end(caplog: pytest.LogCaptureFixture) 
     assert "a bug" in caplog.text
 
 
+def test_reason_of_the_sdk_is_handed_on_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with receiving(status=400) as receiver:
+        assert "400" in str(connect(receiver.endpoint)([made()]))
+    assert caplog.records == []
+
+
 def nested(document: TraceDocument, stage: StageDocument) -> tuple[int, int]:
     """Return the times that a stage must lie in."""
     if stage["parent"] is None:
@@ -226,21 +234,18 @@ def test_spans_reach_a_receiver(start_service: ServiceFactory, edition: Edition)
         assert (resource["service.name"], resource["service.namespace"]) == (edition, "wsgi-vs-asgi")
 
 
-def test_untraced_requests_are_not_sent(start_service: ServiceFactory, edition: Edition) -> None:
-    with receiving() as receiver:
+def test_traced_requests_alone_are_sent_and_all_of_them(start_service: ServiceFactory, edition: Edition) -> None:
+    """The end waits for what is left: more than one batch, at a receiver that takes its time."""
+    count = 2 * MOST_AT_ONCE + 1
+    with receiving(delay_s=0.25) as receiver:
         service = start_service(edition, TRACE_OTLP_ENDPOINT=receiver.endpoint)
-        assert once(service.port, request("GET", "/db", [PARENT])).status == 200
-        once(service.port, request("GET", "/plaintext", [ASK]))
+        assert once(service.port, request("GET", "/plaintext", [PARENT])).status == 200
+        for _ in range(count):
+            assert once(service.port, request("GET", "/json", [ASK, PARENT])).status == 200
         assert service.stop() == 0
-        names = [
-            span.name
-            for export in receiver.requests()
-            for resource in export.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-    assert "GET /plaintext" in names
-    assert "GET /db" not in names
+        found = receiver.spans(TRACE_ID)
+    assert [span.name for span in found if span.parent_span_id.hex() == CALLER] == ["GET /json"] * count
+    assert "Traceback" not in service.log_path.read_text()
 
 
 def test_secrets_are_not_sent(start_service: ServiceFactory, edition: Edition) -> None:
@@ -256,7 +261,7 @@ def test_secrets_are_not_sent(start_service: ServiceFactory, edition: Edition) -
     ]
     with receiving() as receiver:
         service = start_service(edition, TRACE_OTLP_ENDPOINT=receiver.endpoint)
-        # The third part of the head's first line; what asks for the trace comes behind it.
+        # What asks for the trace comes behind the request line.
         for name, value in (ASK, ASK_VALUES):
             for call in calls:
                 line, rest = call.split(b"\r\n", 1)
@@ -266,14 +271,6 @@ def test_secrets_are_not_sent(start_service: ServiceFactory, edition: Edition) -
     # Each edition refuses the unknown method in its server, before anything is traced, or traces it without its name.
     assert sent.count(b"http.response.status_code") >= 2 * (len(calls) - 1)
     assert SECRET.encode() not in sent
-
-
-def test_last_trace_is_sent_before_the_end(start_service: ServiceFactory, edition: Edition) -> None:
-    with receiving() as receiver:
-        service = start_service(edition, TRACE_OTLP_ENDPOINT=receiver.endpoint)
-        assert once(service.port, CALL).status == 200
-        assert service.stop() == 0
-        assert receiver.spans(TRACE_ID)
 
 
 @pytest.mark.slow
@@ -314,6 +311,7 @@ def silence() -> Iterator[str]:
         yield f"http://{HOST}:{listener.getsockname()[1]}{PATH}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["refuses", "is silent", "fails"])
 def test_receiver_in_trouble_is_nobody_elses(start_service: ServiceFactory, edition: Edition, trouble: str) -> None:
     with ExitStack() as stack:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Page
 from playwright.sync_api import expect
 
+from shared.lab.tracing.result import ClientTimes
 from shared.lab.tracing.result import TracePair
 from shared.report import trace_page
 from shared.trace.recorder import STAGES
@@ -169,18 +171,20 @@ def test_page_bar_opens_its_stage(open_page: Open, how: str) -> None:
 def test_page_bars_are_to_scale_and_can_be_seen(open_page: Open) -> None:
     pair = make_pair()
     page, _ = open_page(pair, viewport={"width": 1280, "height": 900})
-    bars = [
-        (stage["duration_ns"], page.locator(f'a.opener[href="#{traced.edition}-stage-{at}-facts"] .bar').bounding_box())
-        for traced in (pair.wsgi, pair.asgi)
-        for at, stage in enumerate(traced.document["stages"])
-    ]
-    (widest_ns, widest) = max(bars, key=lambda bar: bar[0])
-    assert widest is not None
-    for duration_ns, box in bars:
-        assert box is not None
-        # A bar's edge is 1 pixel, or 3 around one that would not be seen.
-        assert box["width"] >= 2.5
-        assert box["width"] == pytest.approx(widest["width"] * duration_ns / widest_ns, abs=4)
+    for lane, traced in zip(page.locator(".lane").all(), (pair.wsgi, pair.asgi), strict=True):
+        marks = [mark.bounding_box() for mark in lane.locator("line.mark").all()]
+        assert marks[0] is not None
+        assert marks[-1] is not None
+        # From the client's first sent byte to its last read one.
+        origin_ns, end_ns = traced.client.sent_start_ns, traced.client.last_byte_ns
+        per_ns = (marks[-1]["x"] - marks[0]["x"]) / (end_ns - origin_ns)
+        for at, stage in enumerate(traced.document["stages"]):
+            box = lane.locator(f'a.opener[href="#{traced.edition}-stage-{at}-facts"] .bar').bounding_box()
+            assert box is not None
+            # A bar's edge is 1 pixel, or 3 around one that would not be seen.
+            assert box["width"] >= 2.5
+            assert box["width"] == pytest.approx(stage["duration_ns"] * per_ns, abs=4)
+            assert box["x"] == pytest.approx(marks[0]["x"] + (stage["start_ns"] - origin_ns) * per_ns, abs=3)
 
 
 def test_page_lanes_begin_at_the_clients_first_byte(open_page: Open) -> None:
@@ -189,6 +193,32 @@ def test_page_lanes_begin_at_the_clients_first_byte(open_page: Open) -> None:
     assert [len(marks) for marks in lefts] == [4, 4]
     assert lefts[0][0] == lefts[1][0]
     assert lefts[0][3] != lefts[1][3]
+
+
+@pytest.mark.parametrize("end_us", [(600, 600), (40_000, 900), (40_000, 14_000), (40_000, 26_000)])
+@pytest.mark.parametrize("waits", [0.0, 0.1, 0.5, 0.9])
+def test_page_marks_do_not_cover_each_other(open_page: Open, end_us: tuple[int, int], waits: float) -> None:
+    """Whatever lies close together, labels stand apart and inside the page, also on a narrow screen."""
+    pair = make_pair()
+    wsgi, asgi = (
+        replace(
+            traced,
+            client=ClientTimes(
+                traced.client.sent_start_ns,
+                traced.client.sent_start_ns + round(last_us * 1_000 * (1 - waits)),
+                traced.client.sent_start_ns + round(last_us * 1_000 * waits),
+                traced.client.sent_start_ns + last_us * 1_000,
+            ),
+        )
+        for traced, last_us in zip((pair.wsgi, pair.asgi), end_us, strict=True)
+    )
+    page, _ = open_page(replace(pair, wsgi=wsgi, asgi=asgi), viewport={"width": 390, "height": 800})
+    for lane in page.locator(".lane").all():
+        boxes = [box for text in lane.locator(".mark-text").all() if (box := text.bounding_box()) is not None]
+        spans = sorted((box["x"], box["x"] + box["width"]) for box in boxes)
+        assert spans[0][0] >= 0
+        assert spans[-1][1] <= 390
+        assert all(left[1] <= right[0] for left, right in pairwise(spans))
 
 
 def test_page_nested_stage_stands_below_its_parent(open_page: Open) -> None:

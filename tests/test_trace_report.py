@@ -83,9 +83,27 @@ def test_statements_of_one_text_share_a_row_with_their_number_and_sum() -> None:
     assert [f"{each:,.0f}" in row(lines, "sql x20") for each in sums] == [True, True]
 
 
-def test_drivers_spellings_of_a_parameter_are_one_statement() -> None:
-    spellings = ("a = %(id_1)s::INTEGER AND b", "a = $1::INTEGER::INTEGER AND b", "a =\n  %s::INTEGER AND b")
-    assert len({pipeline_rows.normalised(text).replace("::INTEGER", "") for text in spellings}) == 1
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("WHERE a = %(id_1)s FOR UPDATE", "WHERE a = $1::INTEGER FOR UPDATE"),
+        ("unnest(%(ids)s::INTEGER[])", "unnest($2::INTEGER[]::INTEGER[])"),
+        ("x = %s\n  AND y %% 2", "x = $1::TIMESTAMP WITHOUT TIME ZONE AND y % 2"),
+    ],
+)
+def test_drivers_spellings_of_a_parameter_are_one_statement(left: str, right: str) -> None:
+    assert pipeline_rows.normalised(left) == pipeline_rows.normalised(right)
+    assert pipeline_rows.normalised(left) != pipeline_rows.normalised(right + " AND z")
+
+
+def test_different_statements_have_rows_of_their_own_named_by_their_first_word() -> None:
+    pair = make_pair(statements=3)
+    for request, spelling in ((pair.wsgi, "UPDATE a SET b = %(c)s"), (pair.asgi, "UPDATE a SET b = $1::INTEGER")):
+        last = [stage for stage in request.document["stages"] if stage["name"] == "sql"][-1]
+        last["facts"]["statement"] = spelling
+    lines = drawn(pair)
+    assert row(lines, "sql SELECT x2")
+    assert not row(lines, "sql UPDATE").startswith("!")
 
 
 def test_stage_inside_another_is_indented_under_it() -> None:
@@ -232,3 +250,24 @@ def test_escaped_bytes_can_be_told_apart() -> None:
     every = "".join(map(chr, range(256)))
     assert len({escaped(each) for each in every}) == 256
     assert escaped(every).isascii()
+
+
+def test_stages_that_repeat_often_share_a_row() -> None:
+    pair = make_pair()
+    for request in (pair.wsgi, pair.asgi):
+        stages = request.document["stages"]
+        last = stages[-1]
+        for number in range(1, 6):
+            later = number * 200_000
+            moved = {"start_ns": last["start_ns"] + later, "end_ns": last["end_ns"] + later}
+            stages.append({**last, **moved})  # type: ignore[typeddict-item]  # the keys are the stage's
+    lines = drawn(pair)
+    assert row(lines, "send x6")
+    assert not [line for line in lines if line[2:].startswith("send 2")]
+
+
+def test_bytes_that_were_not_kept_are_counted() -> None:
+    pair = make_pair()
+    for request in (pair.wsgi, pair.asgi):
+        request.document["stages"][-1]["facts"]["bytes"]["size"] += 70_000
+    assert any(line.endswith("... 70,000 bytes more") for line in drawn(pair))

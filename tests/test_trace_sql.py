@@ -1,4 +1,4 @@
-"""What a traced request tells of its session, its connection and its statements, held against the database's own word."""
+"""What a traced request tells of session, connection and statements, held against the database's own word."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from threading import Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -20,20 +21,23 @@ from .cluster import rows
 from .traced_database import AsgiRequests
 from .traced_database import ClientLeft
 from .traced_database import Request
+from .traced_database import Statement
+from .traced_database import idle_connection
 from .traced_database import requests_of
 from .traced_database import traced
 
-PID = (text("SELECT pg_backend_pid()"), {})
+PID: Statement = (text("SELECT pg_backend_pid()"), {})
 SECRET = "geheim-4711"
 KEPT = (text("SELECT set_config('trace.kept', :value, false)"), {"value": SECRET})
 FAILS = (text("SELECT CAST(CAST(:value AS text) AS integer)"), {"value": SECRET})
+MARK = "SELECT pg_backend_pid() AS request_{request}_step_{step} FROM pg_sleep(0.01)"
 CALLS = (
     "SELECT query, calls FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid "
     "WHERE datname = current_database() AND query NOT LIKE '%%pg_stat_statements%%'"
 )
 
 
-def sleep(seconds: float) -> tuple[object, dict[str, float]]:
+def sleep(seconds: float) -> Statement:
     """Return a statement that takes some time."""
     return text("SELECT 1 FROM pg_sleep(:seconds)"), {"seconds": seconds}
 
@@ -161,7 +165,7 @@ def test_eleventh_request_tells_the_wait_that_the_pool_measured(edition: Edition
 
 def test_checkout_that_times_out_is_a_stage_with_its_error(edition: Edition, new_database: str) -> None:
     """Two wait for the only connection, in vain: each tells how long, and how many were before it."""
-    settings = {"pool_size": 1, "connect_timeout": 0.1, "pool_timeout": 0.2}
+    settings: dict[str, Any] = {"pool_size": 1, "connect_timeout": 0.1, "pool_timeout": 0.2}
     with requests_of(edition, new_database, trace=True, **settings) as requests:
         holds, waits = Request([sleep(1.5)]), [traced(edition, PID), traced(edition, PID)]
         requests.run(holds, *waits)
@@ -193,7 +197,7 @@ def test_failing_statement_is_rolled_back_and_told_by_its_class(edition: Edition
 
 def test_statement_timeout_is_told(edition: Edition, new_database: str) -> None:
     """Its SQLSTATE is query_canceled, and it took as long as it was allowed to."""
-    ladder = {"connect_timeout": 0.1, "pool_timeout": 0.2, "statement_timeout": 0.5}
+    ladder: dict[str, Any] = {"connect_timeout": 0.1, "pool_timeout": 0.2, "statement_timeout": 0.5}
     with requests_of(edition, new_database, trace=True, **ladder) as requests:
         request = traced(edition, sleep(30))
         requests.run(request)
@@ -267,9 +271,8 @@ def test_untraced_request_records_nothing_and_leaves_nothing_behind(edition: Edi
         requests.run(plain)
         assert plain.answer == request.answer
         assert len(request.stages()) == recorded
-        held = requests.pool._do_get()
-        assert WATCH not in held.info
-        requests.pool._do_return_conn(held)
+        with idle_connection(requests) as held:
+            assert WATCH not in held.info
         assert not requests.pool.dispatch.checkout
         assert not requests.pool.dispatch.checkin
 
@@ -277,16 +280,15 @@ def test_untraced_request_records_nothing_and_leaves_nothing_behind(edition: Edi
 def test_traced_requests_at_one_time_never_mix(edition: Edition, new_database: str) -> None:
     """Each of eight has its own statements, in its own order, on its own connection."""
     with requests_of(edition, new_database, trace=True, pool_size=4) as requests:
-        marks = [
-            [(text(f"SELECT {number} AS mark{step}, pg_backend_pid() FROM pg_sleep(0.01)"), {}) for step in range(6)]
-            for number in range(8)
+        marks: list[list[Statement]] = [
+            [(text(MARK.format(request=request, step=step)), {}) for step in range(6)] for request in range(8)
         ]
         asked = [traced(edition, *statements) for statements in marks]
         requests.run(*asked, Request([sleep(0.05)]))
     for request, statements in zip(asked, marks, strict=True):
         assert request.error is None
         assert [stage.facts["statement"] for stage in request.stages("sql")] == [str(mark) for mark, _ in statements]
-        assert request.facts("checkout")["backend_pid"] == request.answer[0][1]
+        assert request.facts("checkout")["backend_pid"] == request.answer[0][0]
         queries = [
             sent["message"]
             for stage in request.stages("sql")
@@ -302,6 +304,7 @@ def test_masked_values_are_nowhere_in_the_facts(edition: Edition, new_database: 
     with requests_of(edition, new_database, trace=True) as requests:
         request = traced(edition, KEPT, FAILS, is_writing=is_writing)
         requests.run(request)
+    assert request.error is not None
     assert SECRET in str(request.error.__cause__)
     told = json.dumps([stage.facts for stage in request.stages()])
     assert SECRET not in told

@@ -298,7 +298,7 @@ if not child:
     os._exit(0)
 _, status = os.waitpid(child, 0)
 keep(store, trace())
-sys.exit(status or store.get({ID!r}) is None or len(store.recent(10)) != 3)
+sys.exit(os.waitstatus_to_exitcode(status) or store.get({ID!r}) is None or len(store.recent(10)) != 3)
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,5 @@
 """Messages of PostgreSQL's protocol: split from bytes, read from libpq's own words, and counted on both drivers."""
 
-import asyncio
-from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,22 @@ from sqlalchemy import text
 
 from shared import schemas
 from shared.config import Edition
+from shared.config import Settings
+from shared.engine import engine_options
+from shared.trace import wire_asyncpg
 from shared.trace import wire_psycopg2
 from shared.trace.wire import BACKEND
 from shared.trace.wire import FRONTEND
 from shared.trace.wire import MOST_LISTED
-from shared.trace.wire import CannotTapError
 from shared.trace.wire import Exchange
 from shared.trace.wire import Splitter
-from shared.trace.wire_asyncpg import AsyncpgTap
 from shared.trace.wire_psycopg2 import Psycopg2Tap
 
 from .cluster import tcp_postgres
 from .traced_database import AsgiRequests
+from .traced_database import LoopFactory
 from .traced_database import Request
+from .traced_database import idle_connection
 from .traced_database import requests_of
 from .traced_database import traced
 
@@ -34,7 +35,6 @@ from .traced_database import traced
 FORGED = 'x"\nF\t12\tQuery\t "COMMIT"\nB\t5\tReadyForQuery\t I\nB\t11\tDataRow\t 1 1 \'1\'\n \\x00\ny'
 ONE = (text("SELECT CAST(:value AS text) AS it"), {"value": "one"})
 LOOPS = [pytest.param(None, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
-Loop = Callable[[], asyncio.AbstractEventLoop] | None
 
 
 def message(kind: bytes, payload: bytes = b"") -> bytes:
@@ -146,8 +146,8 @@ def test_text_that_looks_like_messages_is_not_counted(
     facts = {"wire": exchange.facts()}
     assert sent(facts) == ["Query " + query.split()[0]]
     assert received(facts) == answers
-    text_sent = len(psycopg2.extensions.encodings) and connection.cursor().mogrify(query, (FORGED, FORGED))
-    assert facts["wire"]["bytes_sent"] == 6 + len(text_sent)
+    with connection.cursor() as cursor:
+        assert facts["wire"]["bytes_sent"] == 6 + len(cursor.mogrify(query, (FORGED, FORGED)))
     assert facts["wire"]["round_trips"] == 1
 
 
@@ -202,7 +202,7 @@ def test_psycopg2_sends_one_query_with_the_values_in_it(new_database: str) -> No
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_asyncpg_prepares_first_and_then_only_binds(new_database: str, loop: Loop) -> None:
+def test_asyncpg_prepares_first_and_then_only_binds(new_database: str, loop: LoopFactory) -> None:
     """Two round trips, then one with less than half the bytes. A transaction begins with a query of its own."""
     with requests_of("asgi", new_database, loop, trace=True) as requests:
         request = traced("asgi", ONE, ONE)
@@ -228,12 +228,13 @@ def test_asyncpg_prepares_first_and_then_only_binds(new_database: str, loop: Loo
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_many_rows_are_counted_in_whatever_pieces_they_come(new_database: str, loop: Loop) -> None:
+def test_many_rows_are_counted_in_whatever_pieces_they_come(new_database: str, loop: LoopFactory) -> None:
     """Both drivers receive the same rows; their number is the messages' number."""
     wide = (text("SELECT repeat('x', 300) FROM generate_series(1, :rows)"), {"rows": 5_000})
-    for edition in ("wsgi", "asgi"):
-        with requests_of(edition, new_database, loop, trace=True) as requests:  # type: ignore[arg-type]  # a literal
-            request = traced(edition, wide)  # type: ignore[arg-type]  # a literal
+    editions: tuple[Edition, ...] = ("wsgi", "asgi")
+    for edition in editions:
+        with requests_of(edition, new_database, loop, trace=True) as requests:
+            request = traced(edition, wide)
             requests.run(request)
         facts = request.facts("sql")
         assert facts["rows"] == 5_000
@@ -252,32 +253,37 @@ def test_connection_over_tcp_with_a_password_is_tapped(edition: Edition, tmp_pat
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_asyncpg_transport_is_its_own_again_after_a_trace(new_database: str, loop: Loop) -> None:
+def test_asyncpg_transport_is_its_own_again_after_a_trace(new_database: str, loop: LoopFactory) -> None:
     """Its writes go to the event loop's method directly, its reads to the driver's."""
     with requests_of("asgi", new_database, loop, trace=True, pool_size=1) as requests:
         assert isinstance(requests, AsgiRequests)
         request = traced("asgi", endpoint="updates", parameters=schemas.QueriesParameters(queries=2))
         requests.run(request, Request([ONE]))
         assert request.error is None
-        protocol = requests.pool._do_get().driver_connection._protocol
-        assert protocol.tappable.write == protocol.tappable.transport.write
-        assert protocol.tappable.writelines == protocol.tappable.transport.writelines
-        assert "data_received" not in vars(protocol)
-        assert protocol.tappable.transport.get_protocol() is protocol
+        with idle_connection(requests) as record:
+            driver_connection: Any = record.driver_connection
+            protocol = driver_connection._protocol
+            assert protocol.tappable.write == protocol.tappable.transport.write
+            assert protocol.tappable.writelines == protocol.tappable.transport.writelines
+            assert "data_received" not in vars(protocol)
+            assert protocol.tappable.transport.get_protocol() is protocol
 
 
 def test_asyncpg_connection_of_another_making_is_not_tapped(new_database: str) -> None:
-    """Where nothing is traced, the driver connects as ever; the tap says why it cannot."""
-    with requests_of("asgi", new_database, trace=False) as requests:
+    """Where its transport cannot be seen, a request is served as ever, and its trace says what is missing."""
+    with requests_of("asgi", new_database, trace=True) as requests:
+        with idle_connection(requests) as record:
+            driver_connection: Any = record.driver_connection
+            driver_connection._protocol.tappable = None
         request = traced("asgi", ONE)
         requests.run(request)
-        assert request.error is None
-        held = requests.pool._do_get()
-        protocol = held.driver_connection._protocol
-        if getattr(protocol, "tappable", None) is None:
-            with pytest.raises(CannotTapError):
-                AsyncpgTap(held.driver_connection)
-            facts = request.facts("sql")
-            assert facts["wire"] is None
-            assert facts["wire_missing"] == "the driver's transport cannot be seen"
-        requests.pool._do_return_conn(held)
+    assert request.answer == [("one",)]
+    assert request.facts("sql")["wire"] is None
+    assert request.facts("sql")["wire_missing"] == "the driver's transport cannot be seen"
+
+
+def test_asyncpg_connects_as_ever_where_nothing_is_traced() -> None:
+    """The driver's own connect, and no other protocol."""
+    options = {trace: engine_options(Settings(trace=trace), "asgi", "asyncpg") for trace in (False, True)}
+    assert "async_creator_fn" not in options[False]["connect_args"]
+    assert options[True]["connect_args"]["async_creator_fn"] is wire_asyncpg.connect

@@ -1,4 +1,4 @@
-"""The database of each edition without its server: one request after the other, or several at once, each with its trace."""
+"""The database of each edition without its server: requests one after the other, or at once, each with its trace."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from typing import Protocol
 
 from sqlalchemy import Pool
 from sqlalchemy import TextClause
+from sqlalchemy.pool import ConnectionPoolEntry
 
 import asgi_app.database
 import asgi_app.endpoints
@@ -28,6 +29,7 @@ from shared.trace.recorder import Trace
 from shared.trace.recorder import current
 
 Statement = tuple[TextClause, dict[str, Any]]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop] | None
 
 
 class ClientLeft(Exception):
@@ -135,7 +137,7 @@ class WsgiRequests:
 class AsgiRequests:
     """Each request in a task of its own."""
 
-    def __init__(self, settings: Settings, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None) -> None:
+    def __init__(self, settings: Settings, loop_factory: LoopFactory) -> None:
         self.runner = asyncio.Runner(loop_factory=loop_factory)
         self.database = self.runner.run(self._open(settings))
 
@@ -185,10 +187,20 @@ class AsgiRequests:
 
 
 @contextmanager
+def idle_connection(requests: Requests) -> Iterator[ConnectionPoolEntry]:
+    """Take a connection out of the pool to look at it, as it lies there between two requests."""
+    record = requests.pool._do_get()
+    try:
+        yield record
+    finally:
+        requests.pool._do_return_conn(record)
+
+
+@contextmanager
 def requests_of(
     edition: Edition,
     url: str,
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    loop_factory: LoopFactory = None,
     **settings: Any,
 ) -> Iterator[Requests]:
     """Open an edition's database; closed afterwards.

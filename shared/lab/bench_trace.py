@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from statistics import median
@@ -36,6 +35,8 @@ from shared.lab.result import Comparison
 from shared.lab.result import Manifest
 from shared.lab.result_file import result_path
 from shared.lab.tracing.exchange import Connection
+from shared.lab.tracing.result import RecorderCost
+from shared.lab.tracing.result import TraceBench
 from shared.lab.tracing.services import get
 from shared.trace.document import TraceDocument
 
@@ -51,42 +52,6 @@ OFF = "TRACE=0"
 ON = "TRACE=1"
 # The stored trace is there within moments of its answer.
 STORED_WITHIN_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class RecorderCost:
-    """What recording a traced request took, as its traces tell.
-
-    Attributes:
-        edition: Of which edition.
-        target: What was requested.
-        requests: How many.
-        stages: Median number of stages.
-        per_stage_ns: Median of a stage's recording.
-        per_request_ns: Median of all recording of a request.
-        share: Median of that over the request's duration.
-    """
-
-    edition: Edition
-    target: str
-    requests: int
-    stages: int
-    per_stage_ns: int
-    per_request_ns: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class TraceBench:
-    """The result of `make bench-trace`.
-
-    Attributes:
-        comparisons: CPU per request of each edition, nobody asking for a trace.
-        costs: What those cost who ask.
-    """
-
-    comparisons: tuple[Comparison, ...]
-    costs: tuple[RecorderCost, ...]
 
 
 def specs(edition: Edition, environ: Mapping[str, str]) -> tuple[ServiceSpec, ...]:

@@ -26,6 +26,7 @@ from shared.lab.process import running
 from shared.lab.result import Comparison
 from shared.lab.result import Manifest
 from shared.lab.result_file import result_path
+from shared.lab.tracing.result import TraceBench
 from shared.statements import SERVER_VERSION
 
 # What the first comparison loads: no database, one row, many statements, a transaction, a page, a slow query.
@@ -116,7 +117,7 @@ def bench_tracing(
     rounds: int | None,
     directory: Path,
     progress: Progress,
-) -> bench_trace.TraceBench:
+) -> TraceBench:
     """Compare each edition with itself without the hooks of tracing; arguments as for `compare_editions`.
 
     Raises:

@@ -55,7 +55,7 @@ def share(part: float, whole: float) -> str:
     """Return a part as a percentage of the whole."""
     if not whole:
         return NOTHING
-    return f"under 1{NO_BREAK}%" if 0 < part / whole < 0.005 else f"{part / whole * 100:.0f}{NO_BREAK}%"
+    return f"under 1{NO_BREAK}%" if 0 < part / whole < 0.01 else f"{part / whole * 100:.0f}{NO_BREAK}%"
 
 
 def round_span(duration_ns: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,10 +59,11 @@ class Line:
 Key = tuple[StageName, int]
 
 
-def labels(stages: list[StageDocument]) -> list[str]:
-    """Return a name for each stage, with a number where several have the same."""
-    keys, counts = _keys(stages), Counter(stage["name"] for stage in stages)
-    return [f"{name} {number}" if counts[name] > 1 else name for name, number in keys]
+def labels(pair: TracePair) -> tuple[list[str], list[str]]:
+    """Return a name for each stage of the WSGI and of the ASGI edition, with a number where one has several of it."""
+    wsgi, asgi = (_keys(traced.document["stages"]) for traced in (pair.wsgi, pair.asgi))
+    numbered = _numbered((*wsgi, *asgi))
+    return [_label(key, numbered) for key in wsgi], [_label(key, numbered) for key in asgi]
 
 
 def lines(pair: TracePair) -> list[Line]:
@@ -77,9 +79,7 @@ def lines(pair: TracePair) -> list[Line]:
             order.insert(place, key)
             place += 1
     moved = _moved(wsgi, asgi)
-    most = Counter[StageName]()
-    for name, _ in order:
-        most[name] += 1
+    numbered = _numbered(order)
     notable_ns = NOTABLE * max(pair.wsgi.document["duration_ns"], pair.asgi.document["duration_ns"])
     found = []
     for key in order:
@@ -88,7 +88,7 @@ def lines(pair: TracePair) -> list[Line]:
         longer_ns = right["duration_ns"] - left["duration_ns"] if left is not None and right is not None else 0
         found.append(
             Line(
-                f"{key[0]} {key[1]}" if most[key[0]] > 1 else key[0],
+                _label(key, numbered),
                 _cell(left, pair.wsgi),
                 _cell(right, pair.asgi),
                 format.span_microseconds(longer_ns, signed=True) if both else "",
@@ -105,22 +105,18 @@ def summary(pair: TracePair) -> list[str]:
     said = [" ".join(_outcome(name, traced) for name, traced in sides)]
     own = [_own(traced) for _, traced in sides]
     longest = [
-        f"{name} spent most of it in {_shares(times, traced.document['duration_ns'])}"
+        f"in {name} {_shares(times, traced.document['duration_ns'])}"
         for (name, traced), times in zip(sides, own, strict=True)
         if times
     ]
     if longest:
-        said.append(f"{'; '.join(longest)}; a stage counts without those inside it.")
+        said.append(f"The longest stages, each without those inside it: {'; '.join(longest)}.")
     apart = sorted({*own[0], *own[1]}, key=lambda name: -abs(own[0][name] - own[1][name]))[:MOST_NAMED]
     if apart:
         told = [f"{name} ({format.span(own[0][name])} in WSGI, {format.span(own[1][name])} in ASGI)" for name in apart]
         said.append(f"They differ most in {_join(told)}.")
-    gaps = [
-        f"{format.span(sum(gap['duration_ns'] for gap in t.document['gaps']))} in {name}, "
-        f"{format.span(sum(gap['recorder_ns'] for gap in t.document['gaps']))} of it the recorder's"
-        for name, t in sides
-    ]
-    said.append(f"Time that no stage accounts for: {'; '.join(gaps)}.")
+    gaps = [f"{_gaps(traced)} in {name}" for name, traced in sides]
+    said.append(f"No stage accounts for {' and for '.join(gaps)}.")
     said += [
         f"{name} kept its first {format.count(len(t.document['stages']))} stages; "
         f"{format.count(t.document['left_out'])} more show as gaps."
@@ -138,6 +134,14 @@ def _keys(stages: list[StageDocument]) -> list[Key]:
         seen[stage["name"]] += 1
         keys.append((stage["name"], seen[stage["name"]]))
     return keys
+
+
+def _numbered(keys: Iterable[Key]) -> set[StageName]:
+    return {name for name, number in keys if number > 1}
+
+
+def _label(key: Key, numbered: set[StageName]) -> str:
+    return f"{key[0]} {key[1]}" if key[0] in numbered else key[0]
 
 
 def _moved(wsgi: Mapping[Key, StageDocument], asgi: Mapping[Key, StageDocument]) -> set[Key]:
@@ -213,6 +217,13 @@ def _outcome(name: str, traced: TracedRequest) -> str:
     why = f" after {visible(error)}" if error else ""
     last = format.span(client.last_byte_ns - client.sent_start_ns)
     return f"{name} {end}{why} in {format.span(document['duration_ns'])}; its client had the last byte after {last}."
+
+
+def _gaps(traced: TracedRequest) -> str:
+    gaps = traced.document["gaps"]
+    whole_ns, recorder_ns = sum(gap["duration_ns"] for gap in gaps), sum(gap["recorder_ns"] for gap in gaps)
+    part = format.share(whole_ns, traced.document["duration_ns"])
+    return f"{format.span(whole_ns)} ({part}, of which the recorder took {format.span(recorder_ns)})"
 
 
 def _shares(times: Counter[StageName], whole_ns: int) -> str:

@@ -166,7 +166,8 @@ def _sequence(value: Sequence[Any], origin_ns: int | None, depth: int) -> Shown:
         rows = tuple(("", tuple(_cell(name, item, origin_ns, depth + 1) for name in names)) for item in kept)
         return Shown("table", note=_left_out(len(value)), heads=heads, rows=rows)
     if all(item is None or isinstance(item, str | int | float) for item in kept):
-        return _text(", ".join(item if isinstance(item, str) else _scalar(item) for item in kept))
+        said = repr if origin_ns is None else _scalar
+        return _text(", ".join(item if isinstance(item, str) else said(item) for item in kept))
     if all(isinstance(item, Sequence) and len(item) == 2 and isinstance(item[0], str) for item in kept):
         pairs = tuple((visible(name[:SHORT]), (_shown(item, origin_ns, depth + 1),)) for name, item in kept)
         return Shown("table", note=_left_out(len(value)), rows=pairs)

@@ -17,8 +17,8 @@ MOST_TICKS = 7
 WIDE, NARROW, CHARACTER = 1_200, 350, 6.8
 # Bars narrower than this, in percent, are drawn wider than they are.
 TINY = 0.4
-# Marks closer than this, in percent, share their label.
-FAR = 20
+# Room that a mark's label takes on a narrow screen, in percent.
+FAR = 26
 ROW, BAR, TOP = 34, 26, 30
 
 FAMILIES: dict[StageName, str] = {
@@ -94,15 +94,13 @@ class Mark:
 
     Attributes:
         x: Its place in percent.
-        text: What happened.
-        anchor: SVG's text-anchor; empty where another mark so close says it.
-        time_ns: After the client's first sent byte.
+        text: What happened; empty where the label of another mark so close says it.
+        anchor: SVG's text-anchor.
     """
 
     x: float
     text: str
     anchor: str
-    time_ns: int
 
 
 def make_axis(pair: TracePair) -> Axis:
@@ -160,8 +158,20 @@ def marks(traced: TracedRequest, axis: Axis) -> Iterator[Mark]:
         time_ns - origin_ns
         for time_ns in (traced.client.sent_end_ns, traced.client.first_byte_ns, traced.client.last_byte_ns)
     )
-    yield Mark(axis.at(0), "client sends", "start", 0)
-    yield Mark(axis.at(sent_ns), "sent" if axis.width(sent_ns) > FAR else "", "middle", sent_ns)
-    is_apart = axis.width(last_ns - first_ns) > FAR
-    yield Mark(axis.at(first_ns), "first byte" if is_apart else "", "end", first_ns)
-    yield Mark(axis.at(last_ns), "last byte" if is_apart else "first, last byte", "end", last_ns)
+    sent, first, last = (axis.at(time_ns) for time_ns in (sent_ns, first_ns, last_ns))
+    begins, begins_text = axis.at(0), "client sends"
+    first_text, last_text, last_anchor = "", "first, last byte", "end"
+    if last < FAR:
+        # All of it passes on a narrow piece of the axis: one label for all.
+        begins_text, last_text, last_anchor = "", "client sends; first, last byte", "start"
+    elif last - first > 2 * FAR:
+        first_text, last_text = "first byte", "last byte"
+        if first < FAR:
+            begins_text, first_text = "", "client sends; first byte"
+    elif last < 2 * FAR:
+        last_anchor = "start"
+    yield Mark(begins, begins_text, "start")
+    is_free = begins_text and not first_text and 1.25 * FAR < sent < last - 1.25 * FAR
+    yield Mark(sent, "sent" if is_free else "", "middle")
+    yield Mark(first, first_text, "start")
+    yield Mark(last, last_text, last_anchor)

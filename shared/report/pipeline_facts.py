@@ -1,5 +1,7 @@
 """What the stages know beside their time, in one short line each, and what it comes to in words."""
 
+from collections import Counter
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
@@ -48,20 +50,21 @@ def summary(request: TracedRequest, scale: Scale) -> str:
     whole = document["duration_ns"]
     spent = own_times(document)
     largest = sorted(spent, key=lambda name: -spent[name])[:NAMED]
-    parts = ", ".join(
-        f"{'between stages' if name == GAPS else name} {scale.text(spent[name])} ({share(spent[name], whole)})"
-        for name in largest
-        if spent[name]
-    )
-    waits = []
+    parts = ", ".join(_part(document, name, spent[name], scale) for name in largest if spent[name])
+    waits: Counter[str] = Counter()
     for stage in document["stages"]:
         if stage["name"] in WAITS:
-            what = WAITS[stage["name"]].format(stage["facts"].get("queue", "turn"))
-            waits.append(f"{scale.text(waited_ns(stage))} {what}")
-    cost = sum(gap["recorder_ns"] for gap in document["gaps"])
-    recording = f", of which recording took {scale.text(cost)}" if GAPS in largest and cost else ""
-    waited = f" Waited {' and '.join(waits)}." if waits else ""
-    return f"{request.edition}: {scale.text(whole)} in the service, most in {parts}{recording}.{waited}"
+            waits[WAITS[stage["name"]].format(stage["facts"].get("queue", "turn"))] += waited_ns(stage)
+    waited = f" Waited {' and '.join(f'{scale.text(ns)} {what}' for what, ns in waits.items())}." if waits else ""
+    return f"{request.edition}: {scale.text(whole)} in the service, most in {parts}.{waited}"
+
+
+def _part(document: TraceDocument, name: str, spent_ns: int, scale: Scale) -> str:
+    text = f"{scale.text(spent_ns)} ({share(spent_ns, document['duration_ns'])}"
+    if name != GAPS:
+        return f"{name} {text})"
+    recording = sum(gap["recorder_ns"] for gap in document["gaps"])
+    return f"between stages {text}, {scale.text(recording)} of it recording)"
 
 
 def waited_ns(stage: StageDocument) -> int:
@@ -86,7 +89,7 @@ def _told(document: TraceDocument, name: str, scale: Scale) -> str:
         return ""
     # Of several stages of one name the first that knows a fact tells it.
     facts = {key: value for stage in reversed(found) for key, value in stage["facts"].items()}
-    text = {
+    tellers: dict[str, Callable[[Mapping[str, Any]], str]] = {
         "dispatch": _dispatch,
         "parse": _parse,
         "route": lambda facts: f"{facts.get('template') or 'no path'} -> {facts.get('endpoint') or 'no endpoint'}",
@@ -95,19 +98,21 @@ def _told(document: TraceDocument, name: str, scale: Scale) -> str:
         "commit": lambda facts: ", ".join(filter(None, [_text(facts, "action"), _trips(facts.get("wire"))])),
         "release": lambda facts: _pool("pool after: ", facts.get("pool_after")),
         "serialize": lambda facts: f"{_bytes(facts)}, {facts.get('content_type')}",
-        "respond": _respond,
-    }[name](facts)
-    times = f" {scale.glyphs.times}{len(found)}" if len(found) > 1 else ""
+        "respond": lambda facts: _respond(found, scale.glyphs.times),
+    }
+    text = tellers[name](facts)
+    times = f" {scale.glyphs.times}{len(found)}" if len(found) > 1 and name != "respond" else ""
     error = f" error {facts['error']}" if facts.get("error") else ""
     return f"{text}{times}{error}".strip(" ,")
 
 
 def _dispatch(facts: Mapping[str, Any]) -> str:
-    queue = facts.get("queue", "?")
-    workers = (
-        f", {facts['workers']} {'threads' if queue == 'thread' else 'tasks running'}" if "workers" in facts else ""
-    )
-    return f"queues for a {queue}: {facts.get('waiting', '?')} waiting{workers}"
+    queue, count = facts.get("queue", "?"), facts.get("workers")
+    text = f"queues for a {queue}: {facts.get('waiting', '?')} waiting"
+    if count is None:
+        return text
+    # Threads are there from the start, tasks while they run.
+    return f"{text}, {count} {queue}{'' if count == 1 else 's'}{' running' if queue == 'task' else ''}"
 
 
 def _parse(facts: Mapping[str, Any]) -> str:
@@ -137,9 +142,9 @@ def _pool(label: str, pool: object) -> str:
     return f"{label}{pool.get('checked_out', '?')} of {pool.get('size', '?')} in use{waiting}"
 
 
-def _respond(facts: Mapping[str, Any]) -> str:
-    status = f", status {facts['status']}" if "status" in facts else ""
-    return f"{facts.get('call', '?')}{status}"
+def _respond(stages: list[StageDocument], times: str) -> str:
+    calls = Counter(str(stage["facts"].get("call", "?")) for stage in stages)
+    return ", ".join(call if count == 1 else f"{call} {times}{count}" for call, count in calls.items())
 
 
 def _bytes(facts: Mapping[str, Any]) -> str:

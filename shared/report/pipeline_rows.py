@@ -18,7 +18,8 @@ SEPARATE_STATEMENTS = 6
 # A gap below this part of both wholes is shown in the sum of such gaps only.
 SMALL_GAP = 0.05
 # How the two drivers write a parameter.
-_PARAMETER = re.compile(r"%\(\w+\)s|%s|\$\d+(?:::[A-Za-z ]+(?:\[\])?)?")
+_CAST = r"::\w+(?: (?:PRECISION|VARYING|WITH TIME ZONE|WITHOUT TIME ZONE))?(?:\[\])?"
+_PARAMETER = re.compile(rf"(?:%\(\w+\)s|%s|\$\d+)(?:{_CAST})*")
 
 RowKind = Literal["client", "service", "stage", "gap"]
 # A stage's name, and which of that name or the statement's text; 0 or "" where they share a row.
@@ -96,7 +97,7 @@ def axis_ns(pair: TracePair) -> int:
 
 def normalised(statement: str) -> str:
     """Return a statement without what only the driver's spelling of it decides."""
-    return " ".join(_PARAMETER.sub("?", statement).split())
+    return " ".join(_PARAMETER.sub("?", statement).replace("%%", "%").split())
 
 
 def keys(document: TraceDocument, other: TraceDocument) -> list[Key]:
@@ -105,13 +106,14 @@ def keys(document: TraceDocument, other: TraceDocument) -> list[Key]:
     for each in (document, other):
         most |= Counter(stage["name"] for stage in each["stages"])
     texts = max(len({_statement(s) for s in each["stages"] if s["name"] == "sql"}) for each in (document, other))
+    labels = _statement_labels(document, other)
     seen: Counter[str] = Counter()
     found: list[Key] = []
     for stage in document["stages"]:
         name = stage["name"]
         seen[name] += 1
         if name == "sql":
-            found.append((name, _statement(stage) if texts <= SEPARATE_STATEMENTS else ""))
+            found.append((name, "" if texts > SEPARATE_STATEMENTS else labels[_statement(stage)]))
         else:
             found.append((name, seen[name] if most[name] <= SEPARATE else 0))
     return found
@@ -128,11 +130,21 @@ def rows(pair: TracePair) -> list[Row]:
     ]
     small = [side.gaps.keys() - _large(sides) for side in sides]
     found += _gap_row(wsgi, asgi, ("", 0), small)
-    for key in _merged(list(asgi.cells), list(wsgi.cells)):
+    merged = _merged(list(asgi.cells), list(wsgi.cells))
+    several = sum(name == "sql" for name, _ in merged) > 1
+    for key in merged:
         depth = max(side.depths.get(key, 0) for side in sides)
         holds = any(key in side.parents for side in sides)
         found.append(
-            Row("stage", _label(key), depth, wsgi.cells.get(key), asgi.cells.get(key), key in moved, holds_others=holds)
+            Row(
+                "stage",
+                _label(key, names_statements=several),
+                depth,
+                wsgi.cells.get(key),
+                asgi.cells.get(key),
+                key in moved,
+                holds_others=holds,
+            )
         )
         found += _gap_row(wsgi, asgi, key, small)
     rest = [side.rest(names) for side, names in zip(sides, small, strict=True)]
@@ -237,9 +249,25 @@ def _depth(document: TraceDocument, stage: StageDocument) -> int:
     return depth
 
 
-def _label(key: Key) -> str:
+def _label(key: Key, *, names_statements: bool) -> str:
     name, which = key
-    return f"{name} {which}" if isinstance(which, int) and which > 1 else name
+    if isinstance(which, int):
+        return f"{name} {which}" if which > 1 else name
+    if which.startswith("#"):
+        return f"{name} {int(which[1:]) + 1}"
+    # A statement's first word tells which it is.
+    return f"{name} {which.partition(' ')[0]}" if names_statements else name
+
+
+def _statement_labels(document: TraceDocument, other: TraceDocument) -> dict[str, str]:
+    """Return what stands for each statement: itself, or its number among those that the other document has not."""
+    own, theirs = (
+        list(dict.fromkeys(_statement(stage) for stage in each["stages"] if stage["name"] == "sql"))
+        for each in (document, other)
+    )
+    alone = [text for text in own if text not in theirs]
+    # Two spellings of one statement come at the same place in their order.
+    return {text: f"#{alone.index(text)}" if text in alone else text for text in own}
 
 
 def _statement(stage: StageDocument) -> str:

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shared.lab.bench_trace import RecorderCost
-from shared.lab.bench_trace import TraceBench
 from shared.lab.result import CellSummary
 from shared.lab.result import Comparison
 from shared.lab.result import Doubt
 from shared.lab.result import Measure
 from shared.lab.statistics import Ratio
+from shared.lab.tracing.result import RecorderCost
+from shared.lab.tracing.result import TraceBench
 from shared.report import format
 
 NO_DIFFERENCE = "no difference shown"

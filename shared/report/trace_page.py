@@ -93,7 +93,10 @@ def page(pair: TracePair) -> str:
         reveals=pair.wsgi.document["reveals_values"] or pair.asgi.document["reveals_values"],
         summary=page_comparison.summary(pair),
         lines=page_comparison.lines(pair),
-        sides=[_side(traced, axis) for traced in (pair.wsgi, pair.asgi)],
+        sides=[
+            _side(traced, axis, labels)
+            for traced, labels in zip((pair.wsgi, pair.asgi), page_comparison.labels(pair), strict=True)
+        ],
         ticks=[(axis.at(tick), _tick(tick)) for tick in axis.ticks()],
         geometry=page_lanes,
         style=style,
@@ -127,7 +130,7 @@ def _tick(time_ns: int) -> str:
     return "0" if time_ns == 0 else format.round_span(time_ns)
 
 
-def _side(traced: TracedRequest, axis: Axis) -> Side:
+def _side(traced: TracedRequest, axis: Axis, labels: list[str]) -> Side:
     document, client = traced.document, traced.client
     title, server = TITLES[traced.edition]
     error = document.get("error")
@@ -146,7 +149,7 @@ def _side(traced: TracedRequest, axis: Axis) -> Side:
         edition=traced.edition,
         title=title,
         server=server,
-        entries=tuple(_entries(traced, axis)),
+        entries=tuple(_entries(traced, axis, labels)),
         marks=tuple(page_lanes.marks(traced, axis)),
         height=page_lanes.height(document),
         whole=format.span(whole_ns),
@@ -167,11 +170,11 @@ def _side(traced: TracedRequest, axis: Axis) -> Side:
     )
 
 
-def _entries(traced: TracedRequest, axis: Axis) -> Iterator[Entry]:
+def _entries(traced: TracedRequest, axis: Axis, labels: list[str]) -> Iterator[Entry]:
     """Yield stages and the gaps between them in order of their start."""
     document, origin_ns = traced.document, traced.client.sent_start_ns
     stages, gaps = document["stages"], document["gaps"]
-    labels, depths = page_comparison.labels(stages), page_lanes.depths(document)
+    depths = page_lanes.depths(document)
     made = [
         (stage["start_ns"], _stage(f"{traced.edition}-stage-{at}", label, depth, stage, origin_ns, axis))
         for at, (stage, label, depth) in enumerate(zip(stages, labels, depths, strict=True))

@@ -125,7 +125,7 @@ def connect(endpoint: str) -> Deliver:
             (OTEL_EXPORTER_OTLP_...) hold as well.
     """
     failures = _Failures()
-    # With a session of its own, the exporter would import what that takes only now, in the midst of requests.
+    # The exporter would import what makes a session only now, in the midst of requests.
     exporter: SpanExporter = OTLPSpanExporter(endpoint=endpoint, timeout=SEND_TIMEOUT_S, session=Session())
 
     def deliver(batch: Sequence[TraceDocument]) -> str | None:

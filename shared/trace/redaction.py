@@ -45,7 +45,7 @@ SCOPE_KEYS = frozenset(
 # Facts whose text is the project's own.
 PLAIN_FACTS = frozenset(
     {"queue", "part", "interface", "template", "endpoint", "model", "isolation_level", "connection", "message"}
-    | {"action", "content_type", "call", "error", "reset", "step"}
+    | {"action", "content_type", "call", "error", "reset", "verb", "step"}
 )
 # Facts that hold what the client sent.
 CLIENT_FACTS = frozenset({"path_parameters", "parameters", "parameter_values"})
@@ -166,7 +166,7 @@ class Redactor:
         if len(segments) != len(expected):
             return "/".join(masked(segment) for segment in segments)
         return "/".join(
-            found if unquote(found) == wanted and "{" not in wanted else masked(found)
+            found if unquote(found) == wanted else masked(found)
             for found, wanted in zip(segments, expected, strict=True)
         )
 

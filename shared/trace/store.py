@@ -151,7 +151,7 @@ class Store:
         return sorted((name for name, _ in self._entries()), reverse=True)
 
     def _entries(self) -> Iterator[tuple[str, int]]:
-        """Yield name and size of each file that has a trace's name."""
+        """Yield name and size of each file that has a trace's name; no link, pipe or directory is one."""
         with suppress(OSError), os.scandir(self._directory) as entries:
             for entry in entries:
                 if _NAME.fullmatch(entry.name):
@@ -161,11 +161,7 @@ class Store:
                             yield entry.name, status.st_size
 
     def _read(self, name: str, lines: int = 2) -> bytes:
-        # Neither a link nor a pipe may stand in a trace's place.
-        descriptor = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(f"{name} is no file")
+        with (self._directory / name).open("rb") as file:
             return b"".join(file.readline(self._most_bytes) for _ in range(lines))
 
     def _write_all(self) -> None:

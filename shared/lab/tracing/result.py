@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.config import Edition
+from shared.lab.result import Comparison
 from shared.trace.document import TraceDocument
 
 
@@ -93,3 +94,39 @@ class Traced:
     pairs: tuple[TracePair, ...]
     loads: tuple[Load, ...]
     started: tuple[Edition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderCost:
+    """What recording a traced request took, as its traces tell.
+
+    Attributes:
+        edition: Of which edition.
+        target: What was requested.
+        requests: How many.
+        stages: Median number of stages.
+        per_stage_ns: Median of a stage's recording.
+        per_request_ns: Median of all recording of a request.
+        share: Median of that over the request's duration.
+    """
+
+    edition: Edition
+    target: str
+    requests: int
+    stages: int
+    per_stage_ns: int
+    per_request_ns: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TraceBench:
+    """The result of `make bench-trace`.
+
+    Attributes:
+        comparisons: CPU per request of each edition, nobody asking for a trace.
+        costs: What those cost who ask.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    costs: tuple[RecorderCost, ...]
