@@ -45,6 +45,7 @@ from shared.metrics import instruments
 from shared.trace import stages
 from shared.trace.recorder import Trace
 from shared.trace.recorder import current
+from shared.trace.store import flush_all
 from shared.validation import Binder
 
 from . import endpoints
@@ -333,6 +334,9 @@ class Application(Router):
             self._literal = {}
             self.service = None
             await service.database.dispose()
+            # A worker of several ends without its interpreter's farewell.
+            if service.settings.is_tracing:
+                flush_all()
 
     async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.service is None:

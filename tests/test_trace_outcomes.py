@@ -136,7 +136,7 @@ def test_killed_backend_shows_as_a_statement_that_failed(
                     "WHERE application_name = %s AND query LIKE '%%pg_sleep%%' AND state = 'active'",
                     (f"wsgi-vs-asgi {edition}",),
                 )
-                return cursor.rowcount > 0
+                return bool(cursor.rowcount > 0)
 
             eventually(killed, 10)
         reply = client.reply()
@@ -146,7 +146,7 @@ def test_killed_backend_shows_as_a_statement_that_failed(
     assert_sound(document)
 
 
-def _gone(port: int, seconds: float = 10) -> TraceDocument:
+def _gone(port: int) -> TraceDocument:
     """Return the trace of a client that could not read its trace's id, and so brought one of its own."""
     found = read_trace(port, TRACE_ID)
     assert found["parent_span_id"] == PARENT[1].split("-")[2]
@@ -178,11 +178,12 @@ def test_client_that_leaves_ends_its_trace(
 
 
 @pytest.mark.slow
-def test_cancelled_task_ends_its_trace(start_service: ServiceFactory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_cancelled_task_ends_its_trace(start_service: ServiceFactory, tmp_path: Path, workers: str) -> None:
     """The server cancels what outlasts the time for stopping; a thread cannot be cancelled."""
     timeouts = {"CONNECT": "0.2", "POOL": "0.4", "STATEMENT": "0.6", "REQUEST": "0.8", "GRACEFUL": "1"}
     environ = {f"{name}_TIMEOUT": seconds for name, seconds in timeouts.items()}
-    service = start_service("asgi", DATA_DIR=str(tmp_path), **environ)
+    service = start_service("asgi", DATA_DIR=str(tmp_path), ASGI_WORKERS=workers, **environ)
     with RawClient(service.port) as client:
         client.send(traced("GET", "/wait?seconds=30", [PARENT]))
         time.sleep(0.5)

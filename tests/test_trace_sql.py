@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import uvloop
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolWaitTimeout
@@ -18,8 +19,11 @@ from shared.config import Edition
 from shared.trace.sql import WATCH
 
 from .cluster import rows
+from .test_trouble_cancellation import MOST_WAITS
+from .test_trouble_cancellation import CancelledAt
 from .traced_database import AsgiRequests
 from .traced_database import ClientLeft
+from .traced_database import LoopFactory
 from .traced_database import Request
 from .traced_database import Statement
 from .traced_database import idle_connection
@@ -259,6 +263,44 @@ def test_cancelled_task_is_told_and_its_connection_watched_no_more(new_database:
         assert [stage.name for stage in after.stages()] == ["session", "checkout", "sql", "release"]
     assert request.stages("sql")[1].facts["error"] == "CancelledError"
     assert request.facts("release")["reset"] == "discarded"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", [None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("is_cold", [False, True], ids=["warm", "connecting"])
+def test_traced_request_cancelled_at_any_wait_leaves_the_pool_whole(
+    new_database: str, loop: LoopFactory, is_cold: bool
+) -> None:
+    """One connection only; whatever ended the request, its checkout and its release are both told, or neither."""
+    parameters = schemas.QueriesParameters(queries=3)
+    with requests_of("asgi", new_database, loop, trace=True, pool_size=1) as requests:
+        assert isinstance(requests, AsgiRequests)
+
+        async def cancel(request: Request, k: int) -> int:
+            if is_cold:
+                await requests.database.engine.dispose()
+            steps = CancelledAt(requests.serve(request), k, 1)
+
+            async def run() -> None:
+                await steps
+
+            with suppress(asyncio.CancelledError):
+                await asyncio.create_task(run())
+            return steps.waits
+
+        for k in range(1, MOST_WAITS):
+            request = traced("asgi", endpoint="updates", parameters=parameters)
+            waits = requests.runner.run(cancel(request, k))
+            assert requests.state().checked_out == 0, f"cancelled at wait {k}"
+            had_connection = [stage for stage in request.stages("checkout") if "connection" in stage.facts]
+            assert len(request.stages("release")) == len(had_connection), f"cancelled at wait {k}"
+            after = traced("asgi", PID)
+            requests.run(after)
+            assert after.error is None, f"cancelled at wait {k}"
+            assert after.facts("sql")["rows"] == 1, f"cancelled at wait {k}"
+            if waits < k:
+                break
+        assert k > 4
 
 
 def test_untraced_request_records_nothing_and_leaves_nothing_behind(edition: Edition, new_database: str) -> None:

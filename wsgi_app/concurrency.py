@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -41,7 +42,7 @@ def within(seconds: float, function: Callable[[], T]) -> T:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, name="within", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(run,), name="within", daemon=True).start()
     return future.result(timeout=seconds)
 
 

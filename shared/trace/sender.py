@@ -3,7 +3,6 @@
 A receiver that is down costs the traces that it would have got, and one line of log now and then.
 """
 
-import atexit
 import logging
 import os
 from collections import deque
@@ -124,11 +123,10 @@ def _begin_anew() -> None:
         sender._begin()
 
 
-def _flush_all() -> None:
+def flush_all() -> None:
+    """Wait, for a bounded time, until what this process has put is sent."""
     for sender in list(_senders):
         sender.flush()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
-# The store imports this module and registers its own end later, so that it runs before: what it writes last is sent.
-atexit.register(_flush_all)

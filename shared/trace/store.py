@@ -30,6 +30,7 @@ from shared.config import Settings
 from shared.config import mask
 from shared.contract import CONTRACT
 
+from . import sender
 from .build import document
 from .build import summary
 from .document import TraceDocument
@@ -265,10 +266,15 @@ def _begin_anew() -> None:
         store._begin()
 
 
-def _flush_all() -> None:
+def flush_all() -> None:
+    """Wait, for a bounded time, until what this process has put is written and sent.
+
+    Called at a process's end; also by who knows that the interpreter's own end will not be reached.
+    """
     for store in list(_stores):
         store.flush()
+    sender.flush_all()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
-atexit.register(_flush_all)
+atexit.register(flush_all)
