@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from starlette.types import Receive
 from starlette.types import Scope
 from starlette.types import Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from shared.config import load
@@ -166,8 +167,8 @@ class TracingProtocol(Protocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser."""
         if not self._is_in_message and not self._reads and data[-4:] == END and FIELD not in data.lower():
-            # Whole heads, and nobody asks for a trace.
-            super().data_received(data)
+            # Whole heads, and nobody asks for a trace. What the class above checks is for heads in parts.
+            HttpToolsProtocol.data_received(self, data)
             if self._is_in_message:
                 self._expect_body()
         else:

@@ -7,6 +7,7 @@ that an untraced request costs here is a few reads of the clock.
 import select
 from collections.abc import Iterable
 from collections.abc import Iterator
+from time import monotonic
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 from typing import Any
@@ -24,6 +25,7 @@ from shared.trace.stages import shown
 from shared.trace.store import open_store
 
 from .concurrency import EDITION
+from .pipeline import LINGER_S
 from .pipeline import BoundedSocket
 from .pipeline import Worker
 
@@ -31,22 +33,18 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class TracedSocket(BoundedSocket):
-    """A client's socket that keeps what a traced request received, and tells its trace what is sent.
+class WatchedSocket(BoundedSocket):
+    """A client's socket that keeps what a thread reads of a request until it is known whether that is traced.
 
     Attributes:
-        queued_ns: When the request began to wait for a thread.
+        queued_ns: When the request began to wait for a thread; 0 where a thread waited for it.
         taken_ns: When a thread took it.
-        waiting: How many waited when it began to.
-        reads: Start, end and bytes of each read since a thread took it; None once the request is known as untraced.
-        trace: The trace of the request that is served, if it is traced.
+        reads: Start, end and bytes of each read since; None once the request is known as untraced.
     """
 
     queued_ns = 0
     taken_ns = 0
-    waiting = 0
     reads: list[tuple[int, int, bytes]] | None = None
-    trace: Trace | None = None
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive bytes.
@@ -55,13 +53,28 @@ class TracedSocket(BoundedSocket):
             TimeoutError: If the client sends nothing in time.
         """
         if self.reads is None:
-            return super().recv(bufsize, flags)
+            return BoundedSocket.recv(self, bufsize, flags)
         started_ns = monotonic_ns()
-        data = super().recv(bufsize, flags)
+        data = BoundedSocket.recv(self, bufsize, flags)
+        self.reads.append((started_ns, monotonic_ns(), data))
+        return data
+
+
+class TracedSocket(WatchedSocket):
+    """The same socket while it serves a traced request, which it tells what is read and sent."""
+
+    trace: Trace
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive bytes of the body.
+
+        Raises:
+            TimeoutError: If the client sends nothing in time.
+        """
+        started_ns = monotonic_ns()
+        data = BoundedSocket.recv(self, bufsize, flags)
         ended_ns = monotonic_ns()
-        if self.trace is None:
-            self.reads.append((started_ns, ended_ns, data))
-        elif data:
+        if data:
             self.trace.record("receive", started_ns, ended_ns, part="body", bytes=self.trace.octets(data))
         return data
 
@@ -72,9 +85,6 @@ class TracedSocket(BoundedSocket):
             TimeoutError: If the client does not read them in time.
         """
         trace = self.trace
-        if trace is None:
-            super().sendall(data, flags)
-            return
         sent = bytes(data)
         encoded_ns = trace.handed_ns
         facts: dict[str, Any] = {}
@@ -95,9 +105,12 @@ class TracedSocket(BoundedSocket):
 
 
 class TracingWorker(Worker):
-    """The worker of a service whose requests may be traced."""
+    """The worker of a service whose requests may be traced.
 
-    socket_type = TracedSocket
+    Every request passes here, so what is done for all of them is no more than what cannot be known afterwards.
+    """
+
+    socket_type = WatchedSocket
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -107,13 +120,12 @@ class TracingWorker(Worker):
 
     def enqueue_req(self, conn: Any) -> None:
         """Let a connection wait for a thread."""
-        conn.sock.waiting = self.tpool._work_queue.qsize()
         conn.sock.queued_ns = monotonic_ns()
-        super().enqueue_req(conn)
+        Worker.enqueue_req(self, conn)
 
     def handle(self, conn: Any) -> Any:
         """Serve a connection's next request, in a thread."""
-        client: TracedSocket = conn.sock
+        client: WatchedSocket = conn.sock
         client.taken_ns = monotonic_ns()
         client.reads = []
         if conn.parser is None:
@@ -122,50 +134,50 @@ class TracingWorker(Worker):
                 client.queued_ns = 0
         elif ahead := conn.parser.unreader.buf.getvalue():
             client.reads.append((client.taken_ns, client.taken_ns, ahead))
-        try:
-            return super().handle(conn)
-        finally:
-            trace, client.trace = client.trace, None
-            if trace is not None:
-                _leave_out_what_follows(trace, conn.parser.unreader.buf.getvalue())
-                trace.end("answered" if trace.status is not None else "failed")
-                self._store.put(trace)
+        return Worker.handle(self, conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request whose head has been parsed."""
-        client: TracedSocket = conn.sock
-        value = token = parent = None
-        for name, text in req.headers:
+        client: WatchedSocket = conn.sock
+        for name, value in req.headers:
             if name == "X-TRACE":
-                value = text
-            elif name == "X-TRACE-TOKEN":
-                token = text
-            elif name == "TRACEPARENT":
-                parent = text
-        reveals_values = None if value is None else self._gate.admit(value, token)
-        if reveals_values is None:
-            client.reads = None
-            return super().handle_request(req, conn)
-        trace = self._begin(client, reveals_values=reveals_values, parent=TraceParent.parse(parent))
+                fields = dict(req.headers)
+                reveals_values = self._gate.admit(value, fields.get("X-TRACE-TOKEN"))
+                if reveals_values is not None:
+                    parent = TraceParent.parse(fields.get("TRACEPARENT"))
+                    return self._trace(req, conn, reveals_values=reveals_values, parent=parent)
+        client.reads = None
+        return Worker.handle_request(self, req, conn)
+
+    def _trace(self, req: Any, conn: Any, *, reveals_values: bool, parent: TraceParent | None) -> Any:
+        """Answer a request that is traced."""
+        trace = self._begin(conn.sock, reveals_values=reveals_values, parent=parent)
         reset = current.set(trace)
         try:
-            return super().handle_request(req, conn)
+            keeps_connection = super().handle_request(req, conn)
+            if keeps_connection:
+                # Whoever serves the connection next would do it; a body that nobody has read is this request's.
+                conn.parser.finish_body(deadline=monotonic() + LINGER_S)
+            return keeps_connection
         except BaseException as error:
             trace.end("client left" if isinstance(error, ConnectionError) else "failed", error)
             raise
         finally:
             current.reset(reset)
+            conn.sock.__class__ = WatchedSocket
+            _leave_out_what_follows(trace, conn.parser.unreader.buf.getvalue())
+            trace.end("answered" if trace.status is not None else "failed")
+            self._store.put(trace)
 
-    def _begin(self, client: TracedSocket, *, reveals_values: bool, parent: TraceParent | None) -> Trace:
+    def _begin(self, client: WatchedSocket, *, reveals_values: bool, parent: TraceParent | None) -> Trace:
         """Return a trace with what happened until the head was parsed."""
         began_ns = monotonic_ns()
         reads = client.reads or []
         first_ns, last_ns = reads[0][0], reads[-1][1]
         trace = Trace(EDITION, reveals_values, client.queued_ns or first_ns, parent)
         waited_from_ns, taken_ns = (client.queued_ns, client.taken_ns) if client.queued_ns else (first_ns, first_ns)
-        trace.record(
-            "dispatch", waited_from_ns, taken_ns, queue="thread", waiting=client.waiting, workers=self.cfg.threads
-        )
+        waiting = self.tpool._work_queue.qsize()
+        trace.record("dispatch", waited_from_ns, taken_ns, queue="thread", waiting=waiting, workers=self.cfg.threads)
         receiving = trace.record(
             "receive",
             first_ns,
@@ -175,6 +187,8 @@ class TracingWorker(Worker):
             bytes=trace.octets(b"".join([data for _, _, data in reads])),
         )
         trace.record("parse", last_ns, began_ns, step="bytes to request")
+        client.__class__ = TracedSocket
+        assert isinstance(client, TracedSocket)
         client.trace = trace
         trace.ready_ns = monotonic_ns()
         # All of this stands behind the first step of parsing.
@@ -238,7 +252,7 @@ class TracedChunks:
             close()
 
 
-def _is_readable(client: TracedSocket) -> bool:
+def _is_readable(client: BoundedSocket) -> bool:
     poller = select.poll()
     poller.register(client, select.POLLIN)
     return bool(poller.poll(0))
