@@ -148,7 +148,7 @@ def bench_services(
 
 @cli.command("bench-trace")
 def bench_trace(
-    rounds: Annotated[int | None, typer.Option(min=3, help="Rounds; more make narrower intervals")] = None,
+    starts: Annotated[int | None, typer.Option(min=3, help="Starts of each service; more narrow the intervals")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
 ) -> None:
     """Compare each edition's CPU per request with its own without the hooks of tracing."""
@@ -157,10 +157,11 @@ def bench_trace(
 
     settings = config.load()
     with _database(settings) as url:
-        measured = editions.bench_tracing(
-            settings, url, seed=seed, rounds=rounds, directory=RESULTS, progress=_progress
+        measured, path = editions.bench_tracing(
+            settings, url, seed=seed, starts=starts, directory=RESULTS, progress=_progress
         )
     print_trace_bench(measured, sys.stdout)
+    _messages.print(f"Ratio of every start, and manifest: {path}", markup=False)
 
 
 @cli.command()

@@ -1,28 +1,22 @@
 """What tracing costs: CPU per request with and without it, against the same edition whose hooks were taken out.
 
 Per edition four services are compared: the one without hooks as the baseline, the same again, which says how small a
-difference this machine can show today, and the edition with tracing off and on. No request asks for a trace; what one
-that asks costs is told by the traces themselves, stage by stage.
+difference can be shown today, and the edition with tracing off and on. No request asks for a trace; what one that asks
+costs is told by the traces themselves, stage by stage.
 """
 
 import sys
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
 from statistics import median
 from time import monotonic
 from time import sleep
 
 from shared.errors import EnvironmentFailure
-from shared.lab import compare
+from shared.lab import volleys
 from shared.lab.compare import Progress
-from shared.lab.compare import RunningSubject
-from shared.lab.load import LoadClient
 from shared.lab.parity.transport import Address
-from shared.lab.plan import Scenario
-from shared.lab.plan import Timing
 from shared.lab.process import HOST
 from shared.lab.process import Edition
 from shared.lab.process import Service
@@ -31,25 +25,24 @@ from shared.lab.process import choose_cores
 from shared.lab.process import edition_spec
 from shared.lab.process import probe
 from shared.lab.process import running
-from shared.lab.result import Comparison
 from shared.lab.result import Manifest
-from shared.lab.result_file import result_path
+from shared.lab.statistics import paired_ratio
 from shared.lab.tracing.exchange import Connection
+from shared.lab.tracing.result import HookCost
 from shared.lab.tracing.result import RecorderCost
 from shared.lab.tracing.result import TraceBench
 from shared.lab.tracing.services import get
 from shared.trace.document import TraceDocument
 
-SCENARIOS = (Scenario("plaintext", "/plaintext"), Scenario("db", "/db"))
-# Many short slices: a difference of one per cent is smaller than what this machine's speed changes by in a second.
-TIMING = Timing(rounds=60, ramp_s=0.02, window_s=0.12, concurrency=16)
+TARGETS = ("/plaintext", "/db")
+STARTS = 6
+SECONDS = 4.0
+VOLLEY = 16
 # Traced requests of which the recorder's own cost is told.
 TRACED = 30
 FIRST_ANSWER_S = 60.0
 
-WITHOUT = "no hooks"
-OFF = "TRACE=0"
-ON = "TRACE=1"
+SERVICES = ("no hooks", "no hooks, again", "TRACE=0", "TRACE=1")
 # The stored trace is there within moments of its answer.
 STORED_WITHIN_S = 5.0
 
@@ -60,62 +53,79 @@ def specs(edition: Edition, environ: Mapping[str, str]) -> tuple[ServiceSpec, ..
     argv = (sys.executable, "-m", "shared.lab.controls.unhooked", edition)
     served = edition_spec(edition, environ)
     return (
-        ServiceSpec(WITHOUT, argv, own),
-        ServiceSpec(f"{WITHOUT}, again", argv, own),
-        ServiceSpec(OFF, served.argv, {**served.environ, "TRACE": "0"}),
-        ServiceSpec(ON, served.argv, {**served.environ, "TRACE": "1"}),
+        ServiceSpec(SERVICES[0], argv, own),
+        ServiceSpec(SERVICES[1], argv, own),
+        ServiceSpec(SERVICES[2], served.argv, {**served.environ, "TRACE": "0"}),
+        ServiceSpec(SERVICES[3], served.argv, {**served.environ, "TRACE": "1"}),
     )
 
 
 def run(
     *,
     environ: Mapping[str, str],
-    make_manifest: Callable[[], Manifest],
+    manifest: Manifest,
+    starts: int = STARTS,
+    seconds: float = SECONDS,
     editions: Sequence[Edition] = ("wsgi", "asgi"),
-    scenarios: Sequence[Scenario] = SCENARIOS,
-    timing: Timing = TIMING,
-    directory: Path | None = None,
     progress: Progress = lambda _: None,
 ) -> TraceBench:
-    """Compare each edition with itself without hooks, one edition after the other.
+    """Compare each edition with itself without hooks, in services that are started anew again and again.
 
     Args:
         environ: Environment variables for every service; DATABASE_URL among them.
-        make_manifest: Called before each edition's services start.
+        manifest: Where this is made; its seed fixes order and resampling.
+        starts: How often each service is started; the unit of the intervals.
+        seconds: Of volleys for each start and target.
         editions: Which editions.
-        scenarios: What is sent.
-        timing: Rounds, windows, connections.
-        directory: Where results are written; nowhere if None.
         progress: Called with one line at each step.
 
     Raises:
         EnvironmentFailure: If a service does not start, or ends.
     """
-    cores = choose_cores()
-    comparisons: list[Comparison] = []
+    measured: dict[tuple[Edition, str], list[list[tuple[float, float]]]] = {}
     costs: list[RecorderCost] = []
-    for edition in editions:
-        manifest = make_manifest()
-        progress(f"starting {edition}: without hooks twice, tracing off, tracing on")
-        started = specs(edition, environ)
-        with running(started, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
-            for service in services:
-                _have_data(service)
-            comparisons.append(
-                compare.run(
-                    [RunningSubject.of_service(service) for service in services],
-                    scenarios,
-                    client=client,
-                    manifest=manifest,
-                    baseline=WITHOUT,
-                    kind="bench-trace",
-                    timing=timing,
-                    path=directory and result_path(directory, f"bench-trace-{edition}", manifest.time_utc),
-                    progress=progress,
-                )
-            )
-            costs += [_recorder_cost(edition, services[-1], scenario.target) for scenario in scenarios]
-    return TraceBench(tuple(comparisons), tuple(costs))
+    for start in range(starts):
+        for edition in editions:
+            progress(f"{edition}: start {start + 1} of {starts}")
+            with running(specs(edition, environ), cores=choose_cores().server) as services:
+                for service in services:
+                    _have_data(service)
+                for target in TARGETS:
+                    found = volleys.measure(
+                        services,
+                        target,
+                        size=VOLLEY,
+                        seconds=seconds,
+                        seed=f"{manifest.seed}/{start}/{edition}/{target}",
+                        cores=choose_cores().client,
+                    )
+                    measured.setdefault((edition, target), []).append(found)
+                if start == starts - 1:
+                    costs += [_recorder_cost(edition, services[-1], target) for target in TARGETS]
+    hooks = [
+        _hook_cost(edition, target, place, found, manifest.seed)
+        for (edition, target), found in measured.items()
+        for place in range(len(SERVICES))
+    ]
+    return TraceBench(manifest, starts, seconds, VOLLEY, tuple(hooks), tuple(costs))
+
+
+def _hook_cost(
+    edition: Edition,
+    target: str,
+    place: int,
+    found: Sequence[Sequence[tuple[float, float]]],
+    seed: int,
+) -> HookCost:
+    ratios = [start[place][1] for start in found]
+    return HookCost(
+        edition=edition,
+        target=target,
+        service=SERVICES[place],
+        cpu_s=median(start[place][0] for start in found),
+        ratios=tuple(ratios),
+        ratio=paired_ratio(ratios, [1.0] * len(ratios), seed=seed) if place else None,
+    )
 
 
 def _have_data(service: Service) -> None:

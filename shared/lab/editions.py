@@ -1,6 +1,8 @@
 """The measurements of the two editions, from settings to result: which services, which load, which manifest."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,23 +116,34 @@ def bench_tracing(
     url: str,
     *,
     seed: int,
-    rounds: int | None,
+    starts: int | None,
     directory: Path,
     progress: Progress,
-) -> TraceBench:
-    """Compare each edition with itself without the hooks of tracing; arguments as for `compare_editions`.
+) -> tuple[TraceBench, Path]:
+    """Compare each edition with itself without the hooks of tracing; return the result and where it was written.
+
+    Args:
+        settings: Settings of all services.
+        url: The database, without a driver.
+        seed: Fixes order and resampling.
+        starts: How often each service is started; None for the default.
+        directory: Where the result is written.
+        progress: Called with one line at each step.
 
     Raises:
         EnvironmentFailure: If a service does not start, or ends.
     """
-    timing = bench_trace.TIMING
-    return bench_trace.run(
+    made = _manifest(settings, url, seed, choose_cores())
+    result = bench_trace.run(
         environ={"DATABASE_URL": url},
-        make_manifest=lambda: _manifest(settings, url, seed, choose_cores()),
-        timing=timing if rounds is None else replace(timing, rounds=rounds),
-        directory=directory,
+        manifest=made,
+        starts=starts or bench_trace.STARTS,
         progress=progress,
     )
+    path = result_path(directory, "bench-trace", made.time_utc).with_suffix(".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
+    return result, path
 
 
 def _manifest(settings: Settings, url: str, seed: int, cores: CoreRoles) -> Manifest:

@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 # Order is the code on the wire between the load client and its parent, and in the sample files.
 ERROR_KINDS = ("refused", "reset", "timeout", "premature_close", "parse", "other")
 
-ResultKind = Literal["compare", "bench-services", "bench-trace"]
+ResultKind = Literal["compare", "bench-services"]
 Measure = Literal["rps", "p50", "p99", "cpu"]
 
 Int64Array = npt.NDArray[np.int64]

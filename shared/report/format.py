@@ -33,9 +33,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def ratio(value: float, low: float, high: float) -> str:
+def ratio(value: float, low: float, high: float, places: int = 2) -> str:
     """Return a ratio with its interval, such as 2.76 [2.71, 2.81]."""
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]"
 
 
 def span(duration_ns: int) -> str:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from shared.config import Edition
-from shared.lab.result import Comparison
+from shared.lab.result import Manifest
+from shared.lab.statistics import Ratio
 from shared.trace.document import TraceDocument
 
 
@@ -120,13 +121,42 @@ class RecorderCost:
 
 
 @dataclass(frozen=True, slots=True)
+class HookCost:
+    """CPU per request of one service, nobody asking for a trace, over that of the edition without hooks.
+
+    Attributes:
+        edition: Which edition.
+        target: What was requested.
+        service: How it was started.
+        cpu_s: CPU seconds of a request; median of the starts.
+        ratios: To the baseline, one for each start.
+        ratio: Their geometric mean with its 95 % interval; None for the baseline.
+    """
+
+    edition: Edition
+    target: str
+    service: str
+    cpu_s: float
+    ratios: tuple[float, ...]
+    ratio: Ratio | None
+
+
+@dataclass(frozen=True, slots=True)
 class TraceBench:
     """The result of `make bench-trace`.
 
     Attributes:
-        comparisons: CPU per request of each edition, nobody asking for a trace.
-        costs: What those cost who ask.
+        manifest: Where, when and with what it was made.
+        starts: How often each service was started.
+        seconds: Of volleys for each start and target.
+        volley: Requests of one volley.
+        hooks: What tracing costs those who do not ask for it.
+        costs: What it costs those who do.
     """
 
-    comparisons: tuple[Comparison, ...]
+    manifest: Manifest
+    starts: int
+    seconds: float
+    volley: int
+    hooks: tuple[HookCost, ...]
     costs: tuple[RecorderCost, ...]
