@@ -126,6 +126,12 @@ class TracedCall:
         if isinstance(cycle.transport, TracedTransport):
             cycle.transport = cycle.transport.whole
 
+    def abandon(self) -> None:
+        """End the trace of a request that was never answered."""
+        if self._trace.outcome is None:
+            self._trace.end("client left")
+            self._store.put(self._trace)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, and end its trace whatever happens."""
         cycle, trace = self._cycle, self._trace
@@ -174,25 +180,38 @@ class TracingProtocol(Protocol):
         else:
             self._feed(data, monotonic_ns())
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let a connection go, and end the traces of requests whose turn never came."""
+        for _, call in self.pipeline:
+            if isinstance(call, TracedCall):
+                call.abandon()
+        super().connection_lost(exc)
+
     def _feed(self, data: bytes, arrived_ns: int) -> None:
         """Feed the parser in pieces that end where messages end, so that each byte is known to be of one request."""
-        while data and not self.transport.is_closing():
-            size = self._piece(data)
-            piece, data = data[:size], data[size:]
-            self._tail = (self._tail + piece)[-3:]
+        start = 0
+        while start < len(data) and not self.transport.is_closing():
+            end = self._end_of_piece(data, start)
+            piece = data[start:end]
+            start = end
             is_past_head = self._is_in_message and not self._is_in_head
             if is_past_head:
                 self._feed_body(piece, arrived_ns)
             else:
                 is_past_head = self._feed_head(piece, arrived_ns)
+            self._tail = (self._tail + piece)[-3:]
             if is_past_head and not self._is_in_message:
                 self._reads, self._tail, self._body_left, self._reading = [], b"", 0, None
 
-    def _piece(self, data: bytes) -> int:
+    def _end_of_piece(self, data: bytes, start: int) -> int:
         if self._body_left:
-            return min(self._body_left, len(data))
-        end = (self._tail + data).find(END)
-        return len(data) if end < 0 else end + len(END) - len(self._tail)
+            return min(start + self._body_left, len(data))
+        # The end of a head may have begun in what came before.
+        begun = (self._tail + data[start : start + len(END) - 1]).find(END)
+        if begun >= 0:
+            return start + begun + len(END) - len(self._tail)
+        found = data.find(END, start)
+        return len(data) if found < 0 else found + len(END)
 
     def _feed_body(self, piece: bytes, arrived_ns: int) -> None:
         if self._reading is not None and self._reading.outcome is None:
@@ -209,8 +228,8 @@ class TracingProtocol(Protocol):
         """
         self._reads.append((arrived_ns, piece))
         before = self.cycle
-        head = b"".join([data for _, data in self._reads])
-        trace = self._trace_of(head) if head.endswith(END) else None
+        is_last = (self._tail + piece).endswith(END)
+        trace = self._trace_of(b"".join([data for _, data in self._reads])) if is_last else None
         if trace is None:
             super().data_received(piece)
         else:

@@ -22,10 +22,13 @@ from shared.config import Edition
 from shared.lab.process import HOST
 from shared.lab.process import free_port
 
+from .clients import once
 from .conftest import ServiceFactory
 from .test_commands import ROOT
 from .test_commands import run
 from .trace_events import faults
+from .traced import read_trace
+from .traced import traced
 
 SECRET = "canary-4c1d"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -264,3 +267,14 @@ def _own_leftovers(mark: str) -> list[str]:
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
     return found
+
+
+def test_clean_removes_the_traces_whatever_the_database(tmp_path: Path, start_service: ServiceFactory) -> None:
+    service = start_service("wsgi", DATA_DIR=str(tmp_path / "data"))
+    trace_id = once(service.port, traced("GET", "/plaintext")).headers["x-trace-id"]
+    read_trace(service.port, trace_id)
+    traces = tmp_path / "data" / "traces"
+    assert [path for path in traces.iterdir() if trace_id in path.name]
+    environ = {"DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+    assert run("clean", environ=environ).returncode == 0
+    assert not traces.exists()

@@ -177,6 +177,19 @@ def test_client_that_leaves_ends_its_trace(
     assert get(service.port, "/pool").json["checked_out"] == 0
 
 
+def test_request_whose_turn_never_came_ends_its_trace(start_service: ServiceFactory, tmp_path: Path) -> None:
+    """An event loop has parsed it already; a thread would not even have read it."""
+    service = start_service("asgi", DATA_DIR=str(tmp_path))
+    with RawClient(service.port) as client:
+        client.send(request("GET", "/wait?seconds=0.5") + traced("GET", "/db", [PARENT]))
+        time.sleep(0.2)
+        client.reset()
+    document = _gone(service.port)
+    assert (document["outcome"], document["status"]) == ("client left", None)
+    assert [stage["name"] for stage in document["stages"]] == ["receive", "parse"]
+    assert_sound(document)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_cancelled_task_ends_its_trace(start_service: ServiceFactory, tmp_path: Path, workers: str) -> None:

@@ -70,7 +70,8 @@ def compare_editions(
     made = _manifest(settings, url, seed, cores)
     path = result_path(directory, "compare", made.time_utc)
     timing = Timing(concurrency=connections) if rounds is None else Timing(concurrency=connections, rounds=rounds)
-    specs = (edition_spec("wsgi", {"DATABASE_URL": url}), edition_spec("asgi", {"DATABASE_URL": url}))
+    environ = _environ(url)
+    specs = (edition_spec("wsgi", environ), edition_spec("asgi", environ))
     progress("starting both editions")
     with running(specs, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
         result = compare.run(
@@ -102,7 +103,7 @@ def bench_editions(
     """
     timing = bench_services.TIMING
     return bench_services.run(
-        environ={"DATABASE_URL": url},
+        environ=_environ(url),
         make_manifest=lambda: _manifest(settings, url, seed, choose_cores()),
         control_database_url=url,
         timing=timing if rounds is None else replace(timing, rounds=rounds),
@@ -146,8 +147,16 @@ def bench_tracing(
     return result, path
 
 
+def _environ(url: str) -> dict[str, str]:
+    """Return the environment of services that are timed: on a database, and without the hooks of tracing."""
+    return {"DATABASE_URL": url, "TRACE": "0"}
+
+
 def _manifest(settings: Settings, url: str, seed: int, cores: CoreRoles) -> Manifest:
-    shown: Mapping[str, str] = {name.upper(): mask(name, getattr(settings, name)) for name in Settings.model_fields}
+    shown: Mapping[str, str] = {
+        **{name.upper(): mask(name, getattr(settings, name)) for name in Settings.model_fields},
+        "TRACE": "0",
+    }
     return manifest(
         seed=seed, cores=cores, settings={"wsgi": shown, "asgi": shown}, database_version=_database_version(url)
     )

@@ -185,7 +185,9 @@ class Trace:
         if self.outcome is None:
             self.outcome = outcome
             self.error = type(error).__name__ if error is not None else self.error
-            self.ended_ns = max([monotonic_ns(), *(stage.end_ns for stage in self.stages)])
+            # An answered request ends with its last byte, not with what the server does then.
+            now_ns = 0 if outcome == "answered" and self.stages else monotonic_ns()
+            self.ended_ns = max([now_ns, *(stage.end_ns for stage in self.stages)])
 
 
 class OpenStage:
