@@ -21,6 +21,7 @@ from .config import Edition
 from .errors import AppError
 from .errors import CheckFailed
 from .errors import CommandError
+from .errors import EnvironmentFailure
 from .errors import NotComparable
 from .errors import UsageError
 
@@ -64,11 +65,20 @@ def _progress(text: str) -> None:
 @contextmanager
 def _database(settings: config.Settings) -> Iterator[str]:
     """Hold the database for as long as a command uses it; yields its URL."""
+    from sqlalchemy.exc import DBAPIError
+
     from . import engine
 
     source = engine.locate(settings)
     try:
         yield source.url
+    except DBAPIError as error:
+        raise EnvironmentFailure(
+            "The database cannot be used",
+            # No driver puts a password into its messages.
+            why=str(error.orig).strip(),
+            hint="Check DATABASE_URL (make config shows it), or unset it to use the embedded PostgreSQL",
+        ) from error
     finally:
         source.release()
 

@@ -5,6 +5,7 @@ The drivers are named here as text, for SQLAlchemy to load; nothing in the appli
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def engine_url(url: str, edition: Edition) -> URL:
     A driver that the URL names is kept when the edition can use it.
 
     Raises:
-        UsageError: If the URL names a driver that the edition cannot use.
+        UsageError: If the URL names a driver that the edition cannot use, or that is not installed.
     """
     parsed = make_url(url)
     _, _, named = parsed.drivername.partition("+")
@@ -73,6 +74,12 @@ def engine_url(url: str, edition: Edition) -> URL:
             f"DATABASE_URL names the driver {named}, which the {edition} edition cannot use",
             why=f"it can use {' or '.join(usable)}",
             hint="Leave the driver out (postgresql://...): each edition then takes its own",
+        )
+    if named and find_spec(named) is None:
+        raise UsageError(
+            f"DATABASE_URL names the driver {named}, which is not installed",
+            why="only the drivers of the lock file are",
+            hint=f"Leave the driver out (postgresql://...), or install it: .venv/bin/pip install {named}",
         )
     return parsed.set(drivername=f"postgresql+{named or usable[0]}")
 

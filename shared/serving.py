@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 
 import psutil
 
@@ -60,7 +59,7 @@ def prepared(settings: Settings, edition: Edition) -> Iterator[None]:
         _check_export()
     source = locate(settings)
     try:
-        _check_driver(engine_url(source.url, edition).get_driver_name())
+        engine_url(source.url, edition)
         with tempfile.TemporaryDirectory(prefix=f"{edition}-metrics-") as directory:
             if settings.workers(edition) > 1:
                 os.environ.setdefault(DIRECTORY_KEY, directory)
@@ -82,15 +81,6 @@ def _announce(settings: Settings, edition: Edition) -> None:
     )
     if settings.host not in LOOPBACK:
         print(f"{edition}: HOST={settings.host} is reachable from other machines; this is a teaching tool.", flush=True)
-
-
-def _check_driver(name: str) -> None:
-    if find_spec(name) is None:
-        raise UsageError(
-            f"DATABASE_URL names the driver {name}, which is not installed",
-            why="only the drivers of the lock file are",
-            hint=f"Leave the driver out (postgresql://...), or install it: .venv/bin/pip install {name}",
-        )
 
 
 def _check_export() -> None:

@@ -183,3 +183,21 @@ def _await_answer(url: str) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+@pytest.mark.parametrize("command", ["check", "compare", "bench-services", "bench-trace", "database-reset"])
+@pytest.mark.parametrize(
+    ("url", "code", "why"),
+    [
+        ("postgresql://somebody:hunter2@127.0.0.1:1/nothing", 3, "Connection refused"),
+        ("postgresql+psycopg://somebody:hunter2@127.0.0.1:1/nothing", 2, "psycopg, which is not installed"),
+    ],
+    ids=["unreachable", "driver"],
+)
+def test_command_whose_database_cannot_be_used_says_so(command: str, url: str, code: int, why: str) -> None:
+    done = run(command, environ={"DATABASE_URL": url})
+    assert done.returncode == code
+    assert why in done.stderr
+    assert "Next:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
