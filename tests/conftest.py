@@ -74,6 +74,8 @@ def new_database(database_url: str, connection: psycopg2.extensions.connection) 
 def services(database_url: str, data_dir: Path) -> Iterator[dict[Edition, Service]]:
     """Run both editions on seeded data for the whole session, with the lab's endpoints and the check's token."""
     environ = {"DATABASE_URL": database_url, "DATA_DIR": str(data_dir), "LAB": "1", "CHECK_TOKEN": CHECK_TOKEN}
+    # One test alone makes as many traces as are kept by default.
+    environ["TRACE_ENTRIES"] = "2000"
     with ExitStack() as stack:
         editions: tuple[Edition, ...] = ("wsgi", "asgi")
         found = {edition: stack.enter_context(Service(edition_spec(edition, environ))) for edition in editions}

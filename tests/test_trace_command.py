@@ -138,9 +138,9 @@ def test_load_on_a_pool_of_one_shows_as_waiting(environ: dict[str, str]) -> None
         assert load["responses"] > load["failures"] == 0
     for edition in ("wsgi", "asgi"):
         waits = waited_ns(found[edition]["document"])
-        # Ahead of it are some of the twelve, 20 ms each.
-        assert sum(waits.values()) > 60_000_000, (edition, waits)
-    assert waited_ns(found["asgi"]["document"])["checkout"] > 60_000_000
+        # Ahead of it are some of the twelve, 20 ms each; by itself it would wait for less than a millisecond.
+        assert sum(waits.values()) > 10_000_000, (edition, waits)
+    assert waited_ns(found["asgi"]["document"])["checkout"] > 10_000_000
     assert_nobody_listens(started_ports(done.stderr))
 
 
