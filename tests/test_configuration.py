@@ -201,8 +201,19 @@ def test_each_edition_adds_its_own_driver(edition: Edition) -> None:
 
 
 @pytest.mark.parametrize("edition", ["wsgi", "asgi"])
-def test_driver_that_the_edition_can_use_is_kept(edition: Edition) -> None:
+def test_driver_that_the_edition_can_use_is_kept(
+    edition: Edition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is installed; what is there stands for it, wherever the environment has none."""
+    (tmp_path / "psycopg").mkdir()
+    (tmp_path / "psycopg" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
     assert engine_url("postgresql+psycopg://h/d", edition).drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(("edition", "driver"), [("wsgi", "psycopg2"), ("asgi", "asyncpg")])
+def test_own_driver_may_be_named(edition: Edition, driver: str) -> None:
+    assert engine_url(f"postgresql+{driver}://h/d", edition).drivername == f"postgresql+{driver}"
 
 
 @pytest.mark.parametrize(("edition", "driver"), [("wsgi", "asyncpg"), ("asgi", "psycopg2"), ("wsgi", "nonsense")])
