@@ -36,8 +36,6 @@ LINE_OVERHEAD_BYTES = 10
 # The colon, the space and the line's end around a field's name and value.
 FIELD_OVERHEAD_BYTES = 4
 NO_REQUEST = "The bytes are not an HTTP/1.1 request"
-# Fields that are looked at before the application is called.
-CHECKED_FIELDS = frozenset({b"host", b"content-type", b"expect", b"transfer-encoding"})
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +79,13 @@ class OldCycle(RequestResponseCycle):
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with bounded headers, the contract's errors and a stop that loses nothing."""
+    """uvicorn's HTTP protocol with bounded headers, the contract's errors and a stop that loses nothing.
+
+    Attributes:
+        checked_fields: Names of header fields that are looked at before the application is called.
+    """
+
+    checked_fields = frozenset({b"host", b"content-type", b"expect", b"transfer-encoding"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -146,7 +150,7 @@ class Protocol(HttpToolsProtocol):
         if len(name) + len(value) > self._field_limit or len(self.headers) >= self._count_limit:
             self._refuse(HeadersTooLarge("Too many header fields, or one that is too large", close=True))
         name = name.lower()
-        if name in CHECKED_FIELDS:
+        if name in self.checked_fields:
             self._check_field(name, value)
         # Spaces after a value are no part of it (RFC 9110, section 5.5).
         self.headers.append((name, value.rstrip(b" \t")))

@@ -1,22 +1,23 @@
 """SEAM: where uvicorn's part of a traced request is recorded.
 
 The event loop reads and parses at once whatever has come; the queue, for a turn of the request's task, comes behind
-that. All that an untraced request costs here is a look at its bytes.
+that. All that an untraced request costs here is a look at the clock.
 """
 
 import asyncio
 import re
 from collections.abc import Callable
 from collections.abc import Collection
+from contextlib import suppress
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 from typing import Any
 
+import httptools
 from starlette.types import ASGIApp
 from starlette.types import Receive
 from starlette.types import Scope
 from starlette.types import Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from shared.config import load
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # A head ends so, and so does a body in chunks, with or without trailers.
 END = b"\r\n\r\n"
+LINE_FEED = END[-1]
 FIELD = b"x-trace"
 _FIELD = re.compile(rb"\n(x-trace|x-trace-token|traceparent):[ \t]*([^\r\n]*)", re.IGNORECASE)
 
@@ -158,8 +160,50 @@ class TracedCall:
             self._store.put(trace)
 
 
+class MessageStarts:
+    """Callbacks of a parser that is fed byte by byte: where the last message began, up to one that asks for a trace."""
+
+    at = 0
+    start = 0
+
+    def on_message_begin(self) -> None:
+        """Note a message's first byte."""
+        self.start = self.at
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Stop at a message that asks for a trace."""
+        if name.lower() == FIELD:
+            raise ValueError("found")
+
+
+def start_of_wanted(data: bytes) -> int:
+    """Return where the first message that asks for a trace begins, or else the last one.
+
+    Args:
+        data: Bytes that begin with a message.
+    """
+    if data.find(END) in (-1, len(data) - len(END)):
+        # One head, or a part of one.
+        return 0
+    starts = MessageStarts()
+    parser = request_parser(starts)
+    with suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
+        for starts.at in range(len(data)):
+            parser.feed_data(data[starts.at : starts.at + 1])
+    return starts.start
+
+
+def request_parser(callbacks: Any) -> httptools.HttpRequestParser:
+    """Return a parser as uvicorn makes it: it reads on behind a request that closes the connection."""
+    parser = httptools.HttpRequestParser(callbacks)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
+
+
 class TracingProtocol(Protocol):
     """The protocol of a service whose requests may be traced."""
+
+    checked_fields = Protocol.checked_fields | {FIELD}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -169,16 +213,32 @@ class TracingProtocol(Protocol):
         self._tail = b""
         self._body_left = 0
         self._reading: Trace | None = None
+        # Whether a request that asks for a trace would be news.
+        self._may_ask = True
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser."""
-        if not self._is_in_message and not self._reads and data[-4:] == END and FIELD not in data.lower():
-            # Whole heads, and nobody asks for a trace. What the class above checks is for heads in parts.
-            HttpToolsProtocol.data_received(self, data)
-            if self._is_in_message:
-                self._expect_body()
-        else:
-            self._feed(data, monotonic_ns())
+        """Feed the parser.
+
+        Most often with whole heads of requests that nobody wants traced. The parser, which reads the fields anyhow,
+        tells otherwise: to look for one here, too, would cost each request more than one per cent.
+        """
+        arrived_ns = monotonic_ns()
+        if self._is_in_message or data[-1] != LINE_FEED:
+            self._feed(data, arrived_ns)
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._unsupported_upgrade_warning()
+        except httptools.HttpParserError:
+            if self._may_ask:
+                self.send_400_response("")
+            else:
+                self._feed_again(data[start_of_wanted(data) :], arrived_ns)
+                return
+        if self._is_in_message:
+            self._go_on_by_pieces(data, arrived_ns)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let a connection go, and end the traces of requests whose turn never came."""
@@ -187,8 +247,31 @@ class TracingProtocol(Protocol):
                 call.abandon()
         super().connection_lost(exc)
 
+    def _check_field(self, name: bytes, value: bytes) -> None:
+        """Stop the parser at a request that may be traced, to feed it again by itself."""
+        if name != FIELD:
+            super()._check_field(name, value)
+        elif self._may_ask:
+            self._may_ask = False
+            raise ValueError("the request asks for a trace")
+
+    def _feed_again(self, data: bytes, arrived_ns: int) -> None:
+        """Feed a new parser from the beginning of the message at which the last one was stopped."""
+        self.parser = request_parser(self)
+        self._is_in_head = self._is_in_message = False
+        self._feed(data, arrived_ns)
+
+    def _go_on_by_pieces(self, data: bytes, arrived_ns: int) -> None:
+        """Keep what is needed of a message that was fed at once and goes on."""
+        if self._is_in_head:
+            self._reads, self._tail = [(arrived_ns, data[start_of_wanted(data) :])], data[-3:]
+        else:
+            # Its task has not run yet, so that its body is still all there.
+            self._expect_body(len(self.cycle.body))
+
     def _feed(self, data: bytes, arrived_ns: int) -> None:
         """Feed the parser in pieces that end where messages end, so that each byte is known to be of one request."""
+        self._may_ask = False
         start = 0
         while start < len(data) and not self.transport.is_closing():
             end = self._end_of_piece(data, start)
@@ -202,6 +285,7 @@ class TracingProtocol(Protocol):
             self._tail = (self._tail + piece)[-3:]
             if is_past_head and not self._is_in_message:
                 self._reads, self._tail, self._body_left, self._reading = [], b"", 0, None
+        self._may_ask = True
 
     def _end_of_piece(self, data: bytes, start: int) -> int:
         if self._body_left:
@@ -235,9 +319,11 @@ class TracingProtocol(Protocol):
         else:
             self._feed_traced(trace, piece)
         if self.cycle is before:
+            # Also of a message of which there is so little that the parser has not told of it yet.
+            self._is_in_head = self._is_in_message = True
             return False
         if self._is_in_message:
-            self._expect_body()
+            self._expect_body(0)
             self._reading = trace
         return True
 
@@ -282,9 +368,9 @@ class TracingProtocol(Protocol):
         receiving.cost_ns = monotonic_ns() - began_ns
         return trace
 
-    def _expect_body(self) -> None:
+    def _expect_body(self, received: int) -> None:
         length = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        self._body_left = int(length)
+        self._body_left = max(0, int(length) - received)
 
 
 _parts: tuple[Gate, Store] | None = None

@@ -114,6 +114,29 @@ def test_pipelined_requests_are_told_apart(services: dict[Edition, Service], edi
         assert_sound(document)
 
 
+IN_LINES = [
+    request("GET", "/json"),
+    request("POST", "/echo", body=b"lines\nthat end\n"),
+    traced("POST", "/echo", [("Content-Type", "text/plain")], b"so\ndo these\n"),
+    request("GET", "/plaintext"),
+    traced("GET", "/db"),
+    request("POST", "/echo", body=b"X-Trace: values\r\n\r\n"),
+    traced("GET", "/json", [LAST]),
+]
+LINE_ENDS = [place for place, byte in enumerate(b"".join(IN_LINES), 1) if byte == ord("\n")][:-1]
+
+
+@pytest.mark.parametrize("behind", [0, 2], ids=["at a line's end", "behind a line's end"])
+def test_pipeline_may_be_cut_at_any_line(services: dict[Edition, Service], edition: Edition, behind: int) -> None:
+    port = services[edition].port
+    data = b"".join(IN_LINES)
+    expected = [sent for sent in IN_LINES if ASK_VALUES[0].encode() in sent.partition(b"\r\n\r\n")[0]]
+    for place in [end + behind for end in LINE_ENDS]:
+        received = exchange(port, [data[:place], data[place:]], answers=len(IN_LINES), pause_s=0.01)
+        documents = [read_trace(port, trace_id) for trace_id in ids(received)]
+        assert [crossed(document, "receive") for document in documents] == expected, data[:place]
+
+
 def test_asked_for_body_shows_the_invitation(services: dict[Edition, Service], edition: Edition) -> None:
     port = services[edition].port
     data = traced("POST", "/echo", [LAST, ("Expect", "100-continue"), ("Content-Type", "text/plain")], b"at once")
