@@ -1,12 +1,12 @@
 """The two HTML pages: the fortunes table, and the documentation."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment
 from jinja2 import PackageLoader
-from jinja2 import Template
 
 if TYPE_CHECKING:
     from .schemas import Fortune
@@ -24,15 +24,18 @@ DOCS_HEADERS = (
 
 
 @lru_cache(maxsize=1)
-def _fortunes_template() -> Template:
-    return Environment(loader=PackageLoader("shared"), autoescape=True, auto_reload=False).get_template("fortunes.html")
+def _fortunes_page() -> Callable[[list[tuple[int, str]]], str]:
+    """Return the template's macro, which renders the whole page."""
+    environment = Environment(loader=PackageLoader("shared"), autoescape=True, auto_reload=False)
+    page: Callable[[list[tuple[int, str]]], str] = vars(environment.get_template("fortunes.html").module)["page"]
+    return page
 
 
 def fortunes(rows: "Iterable[Fortune]") -> bytes:
     """Render the fortunes table; every message is escaped."""
     # Pairs are cheaper to unpack in the template than members to look up.
     pairs = [(row["id"], row["message"]) for row in rows]
-    return _fortunes_template().render(fortunes=pairs).encode()
+    return _fortunes_page()(pairs).encode()
 
 
 @lru_cache(maxsize=1)
