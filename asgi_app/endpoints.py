@@ -86,9 +86,9 @@ async def updates(session: Session, parameters: schemas.QueriesParameters) -> li
 async def fortunes(session: Session, parameters: schemas.NoParameters) -> list[schemas.Fortune]:
     """Render all fortunes and one more, sorted, as an HTML table."""
     result = await session.execute(statements.SELECT_FORTUNES)
-    rows: list[schemas.Fortune] = [{"id": number, "message": message} for number, message in result.all()]
-    rows.append({"id": 0, "message": "Additional fortune added at request time."})
-    rows.sort(key=itemgetter("message"))
+    rows: list[schemas.Fortune] = [(number, message) for number, message in result.all()]
+    rows.append((0, "Additional fortune added at request time."))
+    rows.sort(key=itemgetter(1))
     return rows
 
 

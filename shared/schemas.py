@@ -117,11 +117,8 @@ class Message(Answer):
     message: str
 
 
-class Fortune(TypedDict):
-    """A fortune-cookie message. A dictionary, as `World`."""
-
-    id: int
-    message: str
+# A fortune's id and message: a pair, because nothing but the page's template reads it.
+Fortune = tuple[int, str]
 
 
 class PageParameters(Parameters):
