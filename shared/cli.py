@@ -159,6 +159,7 @@ def bench_services(
 @cli.command("bench-trace")
 def bench_trace(
     starts: Annotated[int | None, typer.Option(min=3, help="Starts of each service; more narrow the intervals")] = None,
+    edition: Annotated[Edition | None, typer.Option(help="Only this edition")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
 ) -> None:
     """Compare each edition's CPU per request with its own without the hooks of tracing."""
@@ -168,7 +169,7 @@ def bench_trace(
     settings = config.load()
     with _database(settings) as url:
         measured, path = editions.bench_tracing(
-            settings, url, seed=seed, starts=starts, directory=RESULTS, progress=_progress
+            settings, url, seed=seed, starts=starts, edition=edition, directory=RESULTS, progress=_progress
         )
     print_trace_bench(measured, sys.stdout)
     _messages.print(f"Ratio of every start, and manifest: {path}", markup=False)

@@ -72,12 +72,16 @@ class BoundedSocket(socket.socket):
             self.sendall(CONTINUE)
         try:
             data = super().recv(bufsize, flags)
-        except BlockingIOError:
-            if not self.getblocking():
-                raise
-            raise TimeoutError(errno.ECONNRESET, "the client sent nothing in time") from None
+        except BlockingIOError as error:
+            raise self.nothing_received(error) from None
         self.lines += data.count(b"\n")
         return data
+
+    def nothing_received(self, error: BlockingIOError) -> OSError:
+        """Return what a read raises that ended without a byte."""
+        if not self.getblocking():
+            return error
+        return TimeoutError(errno.ECONNRESET, "the client sent nothing in time")
 
     def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
         """Send bytes; 100 (Continue) is kept until the body is read, and dropped when there is an answer before."""

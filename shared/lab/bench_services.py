@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.config import Edition
 from shared.errors import EnvironmentFailure
 from shared.lab import compare
 from shared.lab.compare import Progress
@@ -18,7 +19,6 @@ from shared.lab.load import LoadClient
 from shared.lab.plan import Scenario
 from shared.lab.plan import Timing
 from shared.lab.process import HOST
-from shared.lab.process import Edition
 from shared.lab.process import Service
 from shared.lab.process import ServiceSpec
 from shared.lab.process import choose_cores

@@ -14,12 +14,12 @@ from statistics import median
 from time import monotonic
 from time import sleep
 
+from shared.config import Edition
 from shared.errors import EnvironmentFailure
 from shared.lab import volleys
 from shared.lab.compare import Progress
 from shared.lab.parity.transport import Address
 from shared.lab.process import HOST
-from shared.lab.process import Edition
 from shared.lab.process import Service
 from shared.lab.process import ServiceSpec
 from shared.lab.process import choose_cores

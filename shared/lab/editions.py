@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
+from shared.config import Edition
 from shared.config import Settings
 from shared.config import mask
 from shared.contract import CONTRACT
@@ -118,6 +119,7 @@ def bench_tracing(
     *,
     seed: int,
     starts: int | None,
+    edition: Edition | None,
     directory: Path,
     progress: Progress,
 ) -> tuple[TraceBench, Path]:
@@ -128,6 +130,7 @@ def bench_tracing(
         url: The database, without a driver.
         seed: Fixes order and resampling.
         starts: How often each service is started; None for the default.
+        edition: The only one to measure; None for both.
         directory: Where the result is written.
         progress: Called with one line at each step.
 
@@ -139,6 +142,7 @@ def bench_tracing(
         environ={"DATABASE_URL": url},
         manifest=made,
         starts=starts or bench_trace.STARTS,
+        editions=(edition,) if edition else ("wsgi", "asgi"),
         progress=progress,
     )
     path = result_path(directory, "bench-trace", made.time_utc).with_suffix(".json")

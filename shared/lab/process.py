@@ -17,13 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
+from shared.config import Edition
 from shared.errors import EnvironmentFailure
 from shared.lab import supervisor
 from shared.lab import usage
-
-Edition = Literal["wsgi", "asgi"]
 
 HOST = "127.0.0.1"
 PORT_ATTEMPTS = 5
