@@ -107,7 +107,7 @@ def test_extents_count_the_lines_that_differ(tmp_path: Path) -> None:
         ("from shared import work\n", "from shared import seed\n"),
         ("    begin(session)\n", ""),
         ("def db(", "async def db("),
-        ('itemgetter("message")', 'itemgetter("id")'),
+        ('row[0], "randomNumber"', 'row[0], "randomnumber"'),
     ],
     ids=["text", "comment", "docstring", "number", "call", "import lost", "import", "line lost", "async", "key"],
 )
