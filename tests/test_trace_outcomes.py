@@ -274,3 +274,18 @@ def test_many_traced_requests_at_once_never_mix(services: dict[Edition, Service]
             ]
             assert send["facts"]["bytes"]["text"] == f"{number}." * 20
             assert f"number={number} " in stages(document, "receive")[0]["facts"]["bytes"]["text"]
+
+
+def test_wait_for_the_only_thread_is_dispatch(start_service: ServiceFactory) -> None:
+    port = start_service("wsgi", WSGI_THREADS="1").port
+    once(port, request("GET", "/plaintext"))
+    with RawClient(port) as holder:
+        holder.send(request("GET", "/wait?seconds=1"))
+        time.sleep(0.2)
+        document = _trace_of(port, traced("GET", "/plaintext"))
+    (dispatch,) = stages(document, "dispatch")
+    (receive,) = stages(document, "receive")
+    # It waited for what was left of the second; the thread then found its bytes there.
+    assert dispatch["end_ns"] - dispatch["start_ns"] > 0.4e9
+    assert receive["start_ns"] >= dispatch["end_ns"]
+    assert receive["end_ns"] - receive["start_ns"] < 0.4e9
