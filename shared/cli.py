@@ -191,10 +191,10 @@ def trace(
     from .lab.tracing import session
     from .lab.tracing.repeat import typical
     from .lab.tracing.request import Request
-    from .report.perfetto import trace_events
-    from .report.pipeline import print_trace
-    from .report.trace_json import trace_json
-    from .report.trace_page import page
+    from .report.pipeline.drawing import print_trace
+    from .report.pipeline.json_text import trace_json
+    from .report.pipeline.perfetto import trace_events
+    from .report.trace_page.page import page
 
     if repeat == 2:
         raise typer.BadParameter("two requests have no interval: give --repeat 3 or more")

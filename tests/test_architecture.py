@@ -50,7 +50,7 @@ FORBIDDEN: dict[str, frozenset[str]] = {
 # Libraries that one module alone may use.
 OWNERS = {
     "dotenv": {"shared.config"},
-    "jinja2": {"shared.pages", "shared.report.trace_page"},
+    "jinja2": {"shared.pages", "shared.report.trace_page.page"},
     "offapi": {"shared.pages"},
     "opentelemetry": {"shared.trace.otlp"},
     "requests": {"shared.trace.otlp"},

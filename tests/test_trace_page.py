@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from shared.lab.tracing.result import ClientTimes
 from shared.lab.tracing.result import TracePair
-from shared.report import trace_page
+from shared.report.trace_page.page import page as trace_page
 from shared.trace.recorder import STAGES
 from tests.browser import Watch
 from tests.browser import chromium
@@ -80,7 +80,7 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
     def open_(pair: TracePair, **options: Any) -> tuple[Page, Watch]:
         path = tmp_path / "trace.html"
-        path.write_text(trace_page.page(pair), "utf-8")
+        path.write_text(trace_page(pair), "utf-8")
         context = browser.new_context(**options)
         contexts.append(context)
         page, watch = context.new_page(), Watch()
@@ -357,7 +357,7 @@ def test_page_of_a_failed_request_says_so() -> None:
     pair.wsgi.document["status"] = None
     pair.wsgi.document["error"] = "PoolTimeout"
     del pair.wsgi.document["stages"][8:], pair.wsgi.document["gaps"][5:]
-    text = trace_page.page(pair)
+    text = trace_page(pair)
     assert "WSGI ended with &#34;client left&#34; after PoolTimeout" in text
     assert "only ASGI" in text
 
@@ -366,4 +366,4 @@ def test_page_of_a_request_without_stages_is_a_page() -> None:
     pair = make_pair()
     for traced in (pair.wsgi, pair.asgi):
         traced.document["stages"], traced.document["gaps"] = [], []
-    assert re.search(r"<table class=\"stages\">.*the whole", trace_page.page(pair), re.DOTALL)
+    assert re.search(r"<table class=\"stages\">.*the whole", trace_page(pair), re.DOTALL)

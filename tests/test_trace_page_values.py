@@ -3,8 +3,8 @@
 import pytest
 
 from shared.report import format
-from shared.report import page_comparison
-from shared.report import page_facts
+from shared.report.trace_page import comparison
+from shared.report.trace_page import facts
 from tests.trace_documents import make_pair
 
 
@@ -12,10 +12,10 @@ def test_page_names_stages_alike_everywhere() -> None:
     """Where one edition has two of a stage, the other's only one has a number, too."""
     pair = make_pair(statements=2)
     del pair.asgi.document["stages"][8:], pair.asgi.document["gaps"][5:]
-    wsgi, asgi = page_comparison.labels(pair)
+    wsgi, asgi = comparison.labels(pair)
     assert [label for label in wsgi if label.startswith("sql")] == ["sql 1", "sql 2"]
     assert [label for label in asgi if label.startswith("sql")] == ["sql 1"]
-    assert {line.label for line in page_comparison.lines(pair)} == {*wsgi, *asgi}
+    assert {line.label for line in comparison.lines(pair)} == {*wsgi, *asgi}
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def test_page_names_stages_alike_everywhere() -> None:
     ],
 )
 def test_fact_is_told_as_what_it_is(name: str, value: object, expected: str) -> None:
-    ((_, shown),) = page_facts.facts({name: value}, origin_ns=1_000)
+    ((_, shown),) = facts.facts({name: value}, origin_ns=1_000)
     assert (shown.text or shown.rows[0][1][0].text) == expected
 
 
 def test_fact_that_is_long_is_cut_and_tells_its_size() -> None:
-    shown = page_facts.raw(b"x" * (page_facts.MOST_CHARACTERS + 1))
+    shown = facts.raw(b"x" * (facts.MOST_CHARACTERS + 1))
     assert shown.note == "first 16,384 of 16,385 bytes"
     assert shown.text == "x" * 16_384
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.lab.tracing.result import TracePair
-from shared.report.perfetto import trace_events
+from shared.report.pipeline.perfetto import trace_events
 
 from .trace_documents import make_pair
 from .trace_events import faults

@@ -10,19 +10,19 @@ from shared.lab.tracing.repeat import own_times
 from shared.lab.tracing.result import Load
 from shared.lab.tracing.result import Traced
 from shared.lab.tracing.result import TracePair
-from shared.report import pipeline
-from shared.report import pipeline_rows
-from shared.report.pipeline_text import PLAIN
-from shared.report.pipeline_text import RICH
-from shared.report.pipeline_text import Scale
-from shared.report.pipeline_text import escaped
+from shared.report.pipeline import drawing
+from shared.report.pipeline import rows as pipeline_rows
+from shared.report.pipeline.text import PLAIN
+from shared.report.pipeline.text import RICH
+from shared.report.pipeline.text import Scale
+from shared.report.pipeline.text import escaped
 
 from .test_report import Terminal
 from .trace_documents import make_pair
 
 
 def drawn(pair: TracePair, width: int = 100, *more: TracePair) -> list[str]:
-    return [line.plain for line in pipeline.lines(Traced((pair, *more), (), ()), width, PLAIN)]
+    return [line.plain for line in drawing.lines(Traced((pair, *more), (), ()), width, PLAIN)]
 
 
 def row(lines: list[str], label: str) -> str:
@@ -161,7 +161,7 @@ def test_drawing_fits_its_width(width: int, statements: int) -> None:
 
 def test_piped_drawing_is_plain_ascii() -> None:
     stream = io.StringIO()
-    pipeline.print_trace(Traced((make_pair(),), (), ()), stream)
+    drawing.print_trace(Traced((make_pair(),), (), ()), stream)
     text = stream.getvalue()
     assert text.isascii()
     assert "\x1b" not in text
@@ -174,7 +174,7 @@ def test_terminal_drawing_fits_its_terminal_and_needs_no_colour(monkeypatch: pyt
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("TERM", "dumb")
     stream = Terminal()
-    pipeline.print_trace(Traced((make_pair(),), (), ()), stream)
+    drawing.print_trace(Traced((make_pair(),), (), ()), stream)
     text = stream.getvalue()
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= min(int(columns), 160)
@@ -183,7 +183,7 @@ def test_terminal_drawing_fits_its_terminal_and_needs_no_colour(monkeypatch: pyt
 
 def test_colour_adds_nothing_but_colour() -> None:
     traced = Traced((make_pair(),), (), ())
-    rich = [line.plain for line in pipeline.lines(traced, 100, RICH)]
+    rich = [line.plain for line in drawing.lines(traced, 100, RICH)]
     plain = drawn(make_pair())
     assert len(rich) == len(plain)
     assert [line[:25] for line in rich if line[2:7] == "parse"] == [line[:25] for line in plain if line[2:7] == "parse"]
@@ -220,7 +220,7 @@ def test_summary_tells_measured_waits() -> None:
 
 def test_load_is_told_with_its_rate_and_failures() -> None:
     load = Load("wsgi", 16, 500, 3, 2.0)
-    lines = [line.plain for line in pipeline.lines(Traced((make_pair(),), (load,), ()), 100, PLAIN)]
+    lines = [line.plain for line in drawing.lines(Traced((make_pair(),), (load,), ()), 100, PLAIN)]
     assert "wsgi  meanwhile 16 other connections got 250 answers/s, 3 failures" in lines
 
 

@@ -11,10 +11,10 @@ from shared.lab.tracing.repeat import own_times
 from shared.lab.tracing.result import TracedRequest
 from shared.lab.tracing.result import TracePair
 from shared.report import format
-from shared.report.pipeline_rows import normalised
-from shared.report.pipeline_text import Glyphs
-from shared.report.pipeline_text import Scale
-from shared.report.pipeline_text import share
+from shared.report.pipeline.rows import normalised
+from shared.report.pipeline.text import Glyphs
+from shared.report.pipeline.text import Scale
+from shared.report.pipeline.text import share
 from shared.trace.document import StageDocument
 from shared.trace.document import TraceDocument
 

@@ -18,12 +18,12 @@ from shared.config import Edition
 from shared.lab.tracing.result import TracedRequest
 from shared.lab.tracing.result import TracePair
 from shared.report import format
-from shared.report import page_comparison
-from shared.report import page_facts
-from shared.report import page_lanes
-from shared.report.page_facts import Shown
-from shared.report.page_lanes import Axis
-from shared.report.page_lanes import Bar
+from shared.report.trace_page import comparison
+from shared.report.trace_page import facts
+from shared.report.trace_page import lanes
+from shared.report.trace_page.facts import Shown
+from shared.report.trace_page.lanes import Axis
+from shared.report.trace_page.lanes import Bar
 from shared.trace.document import Gap
 from shared.trace.document import StageDocument
 
@@ -71,7 +71,7 @@ class Side:
     title: str
     server: str
     entries: tuple[Entry, ...]
-    marks: tuple[page_lanes.Mark, ...]
+    marks: tuple[lanes.Mark, ...]
     height: int
     whole: str
     outcome: str
@@ -86,19 +86,19 @@ def page(pair: TracePair) -> str:
     environment = _environment()
     # The files of the page itself, not values: nothing of a trace is ever part of a script or a style.
     style, script = (_source(environment, name) for name in ("trace.css", "trace.js"))
-    axis = page_lanes.make_axis(pair)
+    axis = lanes.make_axis(pair)
     return environment.get_template("trace.html").render(
-        request=page_facts.visible(f"{pair.method} {pair.target}"),
-        command=page_facts.visible(pair.command),
+        request=facts.visible(f"{pair.method} {pair.target}"),
+        command=facts.visible(pair.command),
         reveals=pair.wsgi.document["reveals_values"] or pair.asgi.document["reveals_values"],
-        summary=page_comparison.summary(pair),
-        lines=page_comparison.lines(pair),
+        summary=comparison.summary(pair),
+        lines=comparison.lines(pair),
         sides=[
             _side(traced, axis, labels)
-            for traced, labels in zip((pair.wsgi, pair.asgi), page_comparison.labels(pair), strict=True)
+            for traced, labels in zip((pair.wsgi, pair.asgi), comparison.labels(pair), strict=True)
         ],
         ticks=[(axis.at(tick), _tick(tick)) for tick in axis.ticks()],
-        geometry=page_lanes,
+        geometry=lanes,
         style=style,
         script=script,
         style_hash=_hash(style),
@@ -109,7 +109,7 @@ def page(pair: TracePair) -> str:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("shared.report"),
+        loader=PackageLoader("shared.report.trace_page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -150,23 +150,23 @@ def _side(traced: TracedRequest, axis: Axis, labels: list[str]) -> Side:
         title=title,
         server=server,
         entries=tuple(_entries(traced, axis, labels)),
-        marks=tuple(page_lanes.marks(traced, axis)),
-        height=page_lanes.height(document),
+        marks=tuple(lanes.marks(traced, axis)),
+        height=lanes.height(document),
         whole=format.span(whole_ns),
-        outcome=f"{document['outcome']}{f' ({page_facts.visible(error)})' if error else ''}",
+        outcome=f"{document['outcome']}{f' ({facts.visible(error)})' if error else ''}",
         times=(
             *((label, "at", format.span_microseconds(time_ns - origin_ns)) for label, time_ns in points),
             *((label, "for", format.span_microseconds(time_ns)) for label, time_ns in sums),
             ("recording it all", "for", format.span_microseconds(document["recorder_ns"])),
         ),
         identity=(
-            ("trace", page_facts.visible(document["trace_id"])),
+            ("trace", facts.visible(document["trace_id"])),
             ("status", str(document["status"] or "none sent")),
-            ("began", page_facts.visible(document["time_utc"])),
+            ("began", facts.visible(document["time_utc"])),
             ("process", str(document["process_id"])),
         ),
-        sent=page_facts.raw(traced.sent),
-        received=page_facts.raw(traced.received),
+        sent=facts.raw(traced.sent),
+        received=facts.raw(traced.received),
     )
 
 
@@ -174,7 +174,7 @@ def _entries(traced: TracedRequest, axis: Axis, labels: list[str]) -> Iterator[E
     """Yield stages and the gaps between them in order of their start."""
     document, origin_ns = traced.document, traced.client.sent_start_ns
     stages, gaps = document["stages"], document["gaps"]
-    depths = page_lanes.depths(document)
+    depths = lanes.depths(document)
     made = [
         (stage["start_ns"], _stage(f"{traced.edition}-stage-{at}", label, depth, stage, origin_ns, axis))
         for at, (stage, label, depth) in enumerate(zip(stages, labels, depths, strict=True))
@@ -192,18 +192,18 @@ def _stage(id_: str, label: str, depth: int, stage: StageDocument, origin_ns: in
         ("began at", format.span(offset_ns)),
         ("took", format.span(stage["duration_ns"])),
         ("own", format.span(stage["own_ns"])),
-        ("ran in", page_facts.visible(stage["worker"])),
+        ("ran in", facts.visible(stage["worker"])),
         ("recording it", format.span(stage["recorder_ns"])),
     )
     return Entry(
         id=id_,
         label=label,
-        family=page_lanes.FAMILIES[stage["name"]],
+        family=lanes.FAMILIES[stage["name"]],
         depth=depth,
-        bar=page_lanes.make_bar(axis, offset_ns, stage["duration_ns"], label=label, row=depth),
+        bar=lanes.make_bar(axis, offset_ns, stage["duration_ns"], label=label, row=depth),
         duration=format.span(stage["duration_ns"]),
         details=details,
-        facts=tuple(page_facts.facts(stage["facts"], origin_ns)),
+        facts=tuple(facts.facts(stage["facts"], origin_ns)),
     )
 
 
@@ -222,7 +222,7 @@ def _gap(id_: str, gap: Gap, labels: list[str], origin_ns: int, axis: Axis) -> E
         label="gap",
         family="gap",
         depth=0,
-        bar=page_lanes.make_bar(axis, offset_ns, gap["duration_ns"], label=duration),
+        bar=lanes.make_bar(axis, offset_ns, gap["duration_ns"], label=duration),
         duration=duration,
         details=details,
         facts=(),

@@ -14,9 +14,9 @@ from shared.lab.tracing.repeat import WHOLE
 from shared.lab.tracing.repeat import stage_figures
 from shared.lab.tracing.result import TracePair
 from shared.report import format
-from shared.report.pipeline_text import PLAIN
-from shared.report.pipeline_text import Glyphs
-from shared.report.pipeline_text import Scale
+from shared.report.pipeline.text import PLAIN
+from shared.report.pipeline.text import Glyphs
+from shared.report.pipeline.text import Scale
 from shared.report.table import NO_DIFFERENCE
 
 LABELS = {GAPS: "gaps", WHOLE: "service", CLIENT: "client"}

@@ -10,7 +10,7 @@ from typing import Any
 from shared.lab.tracing.result import TracedRequest
 from shared.lab.tracing.result import TracePair
 from shared.report import format
-from shared.report.page_facts import visible
+from shared.report.trace_page.facts import visible
 from shared.trace.document import StageDocument
 from shared.trace.recorder import StageName
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from shared.lab.tracing.result import TracePair
 from shared.report import format
-from shared.report.pipeline_text import Glyphs
-from shared.report.pipeline_text import cut
-from shared.report.pipeline_text import escaped
+from shared.report.pipeline.text import Glyphs
+from shared.report.pipeline.text import cut
+from shared.report.pipeline.text import escaped
 from shared.trace.document import ShownBytes
 from shared.trace.document import TraceDocument
 
