@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Annotated
+from typing import Literal
 
 import typer
 from rich.console import Console
@@ -110,38 +111,42 @@ def check(
 
 @cli.command()
 def compare(
-    rounds: Annotated[int | None, typer.Option(min=2, help="Rounds; more make narrower intervals")] = None,
-    connections: Annotated[int, typer.Option(min=1, max=1_000, help="Connections under load")] = 32,
+    scenario: Annotated[list[str] | None, typer.Option(help="Groups, endpoints or targets, comma separated")] = None,
+    concurrency: Annotated[list[str] | None, typer.Option(help="Connections under load, such as 1,8,32,128")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds; more make narrower intervals")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a measured window")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+    profile: Annotated[Literal["quick", "full"], typer.Option(help="Values of options not given")] = "quick",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be measured, and start nothing")] = False,
 ) -> None:
     """Check that both editions answer alike, then load both in interleaved rounds and compare."""
     from .lab import editions
     from .lab.parity import check as parity
+    from .lab.profiles import make_plan
     from .report.parity import print_parity
+    from .report.plan import print_plan
     from .report.table import print_comparison
 
     settings = config.load()
+    plan = make_plan(
+        profile, lab=settings.lab, seed=seed, words=scenario, levels=concurrency, rounds=rounds, window_s=seconds
+    )
+    if dry_run:
+        print_plan(plan, ("wsgi", "asgi"), sys.stdout)
+        return
     result = parity.run(settings, None, _progress, scope="quick")
     if not result.is_equal:
         print_parity(result, sys.stdout)
         raise NotComparable("The two editions do not answer alike, so nothing was timed", hint="make check")
     with _database(settings) as url:
-        measured, path = editions.compare_editions(
-            settings,
-            url,
-            seed=seed,
-            rounds=rounds,
-            connections=connections,
-            directory=RESULTS,
-            progress=_progress,
-        )
+        measured, path = editions.compare_editions(settings, url, plan, directory=RESULTS, progress=_progress)
     print_comparison(measured, sys.stdout)
     _messages.print(f"Raw samples and manifest: {path}", markup=False)
 
 
 @cli.command("bench-services")
 def bench_services(
-    rounds: Annotated[int | None, typer.Option(min=2, help="Rounds; more make narrower intervals")] = None,
+    rounds: Annotated[int | None, typer.Option(min=3, help="Rounds; more make narrower intervals")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
 ) -> None:
     """Compare each edition's CPU per request with a raw driver's under the same server."""

@@ -1,7 +1,7 @@
-"""Comparisons as files: readable JSON with every summary, and the raw samples in one compressed .npz per scenario.
+"""Comparisons as files: readable JSON with every summary, and raw samples in a compressed .npz per scenario and level.
 
-A file appears whole or not at all: it is written beside its place and moved there. The samples of a scenario are
-written once, so exporting after each scenario costs no more than exporting at the end.
+A file appears whole or not at all: it is written beside its place and moved there. The samples of a scenario at
+a level are written once, so exporting after each costs no more than exporting at the end.
 """
 
 import dataclasses
@@ -24,6 +24,7 @@ from shared.lab.result import SCHEMA_VERSION
 from shared.lab.result import CellSummary
 from shared.lab.result import Comparison
 from shared.lab.result import Doubt
+from shared.lab.result import ForeignLoad
 from shared.lab.result import Manifest
 from shared.lab.result import RatioSummary
 from shared.lab.result import RequestErrors
@@ -44,13 +45,13 @@ def result_path(directory: Path, kind: str, time_utc: str) -> Path:
 
 
 def write(comparison: Comparison, path: Path) -> None:
-    """Write a comparison; the raw samples of scenarios that have their file already are not written again."""
+    """Write a comparison; raw samples that have their file already are not written again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    measured = [s.name for s in comparison.scenarios if any(p.scenario == s.name for p in comparison.slices)]
-    files = {name: f"{path.stem}.{number:02}.npz" for number, name in enumerate(measured, start=1)}
-    for name, file in files.items():
+    measured = list(dict.fromkeys((piece.scenario, piece.concurrency) for piece in comparison.slices))
+    files = {key: f"{path.stem}.{number:02}.npz" for number, key in enumerate(measured, start=1)}
+    for key, file in files.items():
         if not (path.parent / file).exists():
-            arrays = _arrays([piece for piece in comparison.slices if piece.scenario == name])
+            arrays = _arrays([piece for piece in comparison.slices if (piece.scenario, piece.concurrency) == key])
             _write_atomically(path.parent / file, lambda handle, a=arrays: np.savez_compressed(handle, **a))  # type: ignore[misc]
     text = json.dumps(_to_json(comparison, files), indent=1, ensure_ascii=False) + "\n"
     _write_atomically(path, lambda handle: handle.write(text.encode()))
@@ -79,7 +80,7 @@ def load(path: Path) -> Comparison:
 
 
 def _arrays(slices: list[Slice]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the columns of all slices of a scenario, one after the other, with the lengths to part them again."""
+    """Return the columns of all these slices, one after the other, with the lengths to part them again."""
     arrays: dict[str, np.ndarray[Any, Any]] = {
         "sample_counts": np.array([len(piece.samples) for piece in slices], dtype=np.int64),
         "error_counts": np.array([len(piece.errors) for piece in slices], dtype=np.int64),
@@ -105,7 +106,7 @@ def _write_atomically(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         raise
 
 
-def _to_json(comparison: Comparison, files: Mapping[str, str]) -> dict[str, object]:
+def _to_json(comparison: Comparison, files: Mapping[tuple[str, int], str]) -> dict[str, object]:
     """Return the record in reading order; slices lose their arrays to the sample files."""
     return {
         "schema_version": comparison.schema_version,
@@ -116,11 +117,14 @@ def _to_json(comparison: Comparison, files: Mapping[str, str]) -> dict[str, obje
         "subjects": comparison.subjects,
         "baseline": comparison.baseline,
         "scenarios": [{**dataclasses.asdict(s), "body": s.body.decode("latin-1")} for s in comparison.scenarios],
+        "levels": comparison.levels,
         "ratios": [dataclasses.asdict(ratio) for ratio in comparison.ratios],
         "doubts": [dataclasses.asdict(doubt) for doubt in comparison.doubts],
         "cells": [dataclasses.asdict(cell) for cell in comparison.cells],
-        "foreign_core_share": dict(comparison.foreign_core_share),
-        "sample_files": dict(files),
+        "foreign_load": [dataclasses.asdict(foreign) for foreign in comparison.foreign_load],
+        "sample_files": [
+            {"scenario": scenario, "concurrency": level, "file": file} for (scenario, level), file in files.items()
+        ],
         "slices": [{name: getattr(piece, name) for name in SLICE_FIELDS} for piece in comparison.slices],
     }
 
@@ -138,10 +142,11 @@ def _from_json(data: dict[str, Any], directory: Path) -> Comparison:
         subjects=tuple(data["subjects"]),
         baseline=data["baseline"],
         scenarios=tuple(Scenario(**{**s, "body": s["body"].encode("latin-1")}) for s in data["scenarios"]),
+        levels=tuple(data["levels"]),
         slices=tuple(_slices(data, directory)),
         cells=tuple(_cell(cell) for cell in data["cells"]),
         ratios=tuple(RatioSummary(**{**r, "ratio": r["ratio"] and Ratio(**r["ratio"])}) for r in data["ratios"]),
-        foreign_core_share=data["foreign_core_share"],
+        foreign_load=tuple(ForeignLoad(**foreign) for foreign in data["foreign_load"]),
         doubts=tuple(Doubt(**doubt) for doubt in data["doubts"]),
     )
 
@@ -153,11 +158,12 @@ def _cell(data: dict[str, Any]) -> CellSummary:
 
 
 def _slices(data: dict[str, Any], directory: Path) -> list[Slice]:
-    """Return the slices in their order, each with its part of its scenario's columns."""
-    parts = {name: iter(_parts(directory / file)) for name, file in data["sample_files"].items()}
+    """Return the slices in their order, each with its part of the columns in its scenario's and level's file."""
+    stored = data["sample_files"]
+    parts = {(f["scenario"], f["concurrency"]): iter(_parts(directory / f["file"])) for f in stored}
     slices: list[Slice] = []
     for fields in data["slices"]:
-        samples, errors = next(parts[fields["scenario"]])
+        samples, errors = next(parts[fields["scenario"], fields["concurrency"]])
         slices.append(Slice(**fields, samples=samples, errors=errors))
     return slices
 
