@@ -18,12 +18,12 @@ from shared.config import Edition
 from shared.errors import EnvironmentFailure
 from shared.lab import volleys
 from shared.lab.compare import Progress
+from shared.lab.controls.unhooked import WITH_HOOKS
 from shared.lab.parity.transport import Address
 from shared.lab.process import HOST
 from shared.lab.process import Service
 from shared.lab.process import ServiceSpec
 from shared.lab.process import choose_cores
-from shared.lab.process import edition_spec
 from shared.lab.process import probe
 from shared.lab.process import running
 from shared.lab.result import Manifest
@@ -49,15 +49,17 @@ STORED_WITHIN_S = 5.0
 
 
 def specs(edition: Edition, environ: Mapping[str, str]) -> tuple[ServiceSpec, ...]:
-    """Return how to start an edition without hooks, twice, with tracing off, and with tracing on."""
-    own = {**environ, "HOST": HOST, f"{edition.upper()}_PORT": "{port}"}
-    argv = (sys.executable, "-m", "shared.lab.controls.unhooked", edition)
-    served = edition_spec(edition, environ)
+    """Return how to start an edition without hooks, twice, with tracing off, and with tracing on.
+
+    All of them load their modules in the one way, so that nothing differs but the hooks.
+    """
+    off = {**environ, "HOST": HOST, f"{edition.upper()}_PORT": "{port}", "TRACE": "0"}
+    without = (sys.executable, "-m", "shared.lab.controls.unhooked", edition)
     return (
-        ServiceSpec(SERVICES[0], argv, own),
-        ServiceSpec(SERVICES[1], argv, own),
-        ServiceSpec(SERVICES[2], served.argv, {**served.environ, "TRACE": "0"}),
-        ServiceSpec(SERVICES[3], served.argv, {**served.environ, "TRACE": "1"}),
+        ServiceSpec(SERVICES[0], without, off),
+        ServiceSpec(SERVICES[1], without, off),
+        ServiceSpec(SERVICES[2], (*without, WITH_HOOKS), off),
+        ServiceSpec(SERVICES[3], (*without, WITH_HOOKS), {**off, "TRACE": "1"}),
     )
 
 

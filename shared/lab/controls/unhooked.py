@@ -1,19 +1,20 @@
 """An edition without the hooks of tracing: what tracing costs while nobody asks for it is measured against this.
 
-python -m shared.lab.controls.unhooked wsgi|asgi
+python -m shared.lab.controls.unhooked wsgi|asgi [with-hooks]
 
 The hooks are taken out of the source while it is imported: every branch for a traced request, and every look for a
 trace. The rest is the edition as it stands, so that this control needs no care when the edition changes. A module in
-which nothing is found any more ends the start.
+which nothing is found any more ends the start. With hooks, the same modules come the same way and stay as they are:
+code that was compiled in memory and code that was read from a file differ by as much as the hooks may cost.
 """
 
 import ast
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import os
 import runpy
 import sys
+from collections.abc import Callable
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 HOOKED = ("asgi_app.app", "asgi_app.pipeline", "shared.pool", "shared.session", "wsgi_app.app")
 # What holds a trace, or something that exists only with one.
 NAMES = frozenset({"trace", "traced", "watch"})
+WITH_HOOKS = "with-hooks"
 # What is kept up only for those who trace.
 KEPT_FOR_TRACING = frozenset({"_is_in_message"})
 
@@ -84,7 +86,17 @@ class Unhook(ast.NodeTransformer):
 
 
 class Loader(importlib.machinery.SourceFileLoader):
-    """Loads a module without its hooks."""
+    """Loads a module from what is made of its source.
+
+    Args:
+        fullname: The module's name.
+        path: Its file.
+        parse: Returns the syntax tree of a source and its path.
+    """
+
+    def __init__(self, fullname: str, path: str, parse: Callable[[str, str], ast.Module]) -> None:
+        super().__init__(fullname, path)
+        self._parse = parse
 
     def get_code(self, fullname: str) -> Any:
         """Return the module's code, from its source and never from what was compiled before.
@@ -93,11 +105,18 @@ class Loader(importlib.machinery.SourceFileLoader):
             ImportError: If it has no hook.
         """
         path = self.get_filename(fullname)
-        return compile(unhooked(self.get_data(path).decode(), path), path, "exec")
+        return compile(self._parse(self.get_data(path).decode(), path), path, "exec")
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules that have hooks."""
+    """Finds the modules that have hooks.
+
+    Args:
+        parse: Returns the syntax tree of a source and its path.
+    """
+
+    def __init__(self, parse: Callable[[str, str], ast.Module]) -> None:
+        self._parse = parse
 
     def find_spec(
         self,
@@ -105,11 +124,12 @@ class Finder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return how to load a module; None for one without hooks."""
+        """Return how to load a module; None for one that has no hooks."""
         found = importlib.machinery.PathFinder.find_spec(fullname, path) if fullname in HOOKED else None
         if found is None or found.origin is None:
             return None
-        return importlib.util.spec_from_file_location(fullname, found.origin, loader=Loader(fullname, found.origin))
+        loader = Loader(fullname, found.origin, self._parse)
+        return importlib.util.spec_from_file_location(fullname, found.origin, loader=loader)
 
 
 def unhooked(source: str, path: str) -> ast.Module:
@@ -164,6 +184,5 @@ def _only_calls_super(node: ast.FunctionDef) -> bool:
 
 
 if __name__ == "__main__":
-    sys.meta_path.insert(0, Finder())
-    os.environ["TRACE"] = "0"
+    sys.meta_path.insert(0, Finder(ast.parse if WITH_HOOKS in sys.argv else unhooked))
     runpy.run_module(f"{sys.argv[1]}_app", run_name="__main__")
