@@ -29,17 +29,25 @@ from shared.lab.process import running
 from shared.lab.result import Comparison
 from shared.lab.result import Manifest
 from shared.lab.result_file import result_path
+from shared.lab.thresholds import Names
 from shared.lab.tracing.result import TraceBench
 from shared.statements import SERVER_VERSION
 
 # What the first comparison loads: no database, one row, many statements, a transaction, a page, a slow query.
 COMPARED = ("plaintext", "db", "queries", "updates", "fortunes", "sleep")
+EDITIONS: tuple[Edition, ...] = ("wsgi", "asgi")
+BASELINE: Edition = "wsgi"
 
 
 def scenarios() -> tuple[Scenario, ...]:
     """Return the scenarios of the comparison, with the contract's load targets."""
     targets = {endpoint.name: endpoint.load[0] for endpoint in CONTRACT if endpoint.load}
     return tuple(Scenario(targets[name], targets[name]) for name in COMPARED)
+
+
+def names() -> Names:
+    """Return what the comparison will hold, before there is one."""
+    return Names(EDITIONS, BASELINE, tuple(scenario.name for scenario in scenarios()))
 
 
 def compare_editions(
@@ -72,7 +80,7 @@ def compare_editions(
     path = result_path(directory, "compare", made.time_utc)
     timing = Timing(concurrency=connections) if rounds is None else Timing(concurrency=connections, rounds=rounds)
     environ = _environ(url)
-    specs = (edition_spec("wsgi", environ), edition_spec("asgi", environ))
+    specs = [edition_spec(edition, environ) for edition in EDITIONS]
     progress("starting both editions")
     with running(specs, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
         result = compare.run(
@@ -80,7 +88,7 @@ def compare_editions(
             scenarios(),
             client=client,
             manifest=made,
-            baseline="wsgi",
+            baseline=BASELINE,
             timing=timing,
             path=path,
             progress=progress,

@@ -33,6 +33,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def exact(number: float) -> str:
+    """Return a number with six significant figures, to tell it from a bound that it is near."""
+    return f"{number:.6g}"
+
+
 def ratio(value: float, low: float, high: float, places: int = 2) -> str:
     """Return a ratio with its interval, such as 2.76 [2.71, 2.81]."""
     return f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]"
