@@ -131,8 +131,9 @@ def unpaired_ratio(
     side's mean are stretched by sqrt(n / (n - 1)), so that they scatter as the rounds behind them do, and the
     percentiles are those that cut a normal distribution where they would cut Student's t with the degrees of freedom
     of Welch 1947, "The generalization of Student's problem when several different population variances are involved".
-    Simulated coverage of the 95 %: 94 to 96 % from five rounds a side on; 88 to 92 % where three or four rounds decide,
-    because no resample scatters more than the few values that it is drawn from.
+    Coverage of the 95 % in 1,000 simulated pairs of runs: 94 to 96 % for 10 and 10, 10 and 5, or 5 and 5 rounds that
+    scatter alike; 92 % for 3 and 3, or 10 and 3. Where the shorter side scatters four times as much: 92 % for 10 and 6
+    or 4, 88 % for 10 and 3, because no resample scatters more than the few values that it is drawn from.
 
     Args:
         numerator: One positive value per round of one run.
