@@ -27,7 +27,7 @@ check: $(READY) ## Prove that both editions answer the same bytes (ARGS="URL URL
 	@$(RUN) check $(ARGS)
 
 .PHONY: compare
-compare: $(READY) ## Check, then load both editions and print the comparison (under 2 minutes)
+compare: $(READY) ## Check, then load both editions and print the comparison (ARGS="--dry-run" for its plan)
 	@$(RUN) compare $(ARGS)
 
 .PHONY: diff

@@ -48,6 +48,13 @@ def _own_fields(second: int) -> list[tuple[bytes, bytes]]:
     return [(b"date", formatdate(second, usegmt=True).encode()), (b"server", b"uvicorn")]
 
 
+def request_parser(callbacks: Any) -> httptools.HttpRequestParser:
+    """Return a parser as uvicorn makes it: it reads on behind a request that closes the connection."""
+    parser = httptools.HttpRequestParser(callbacks)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
+
+
 class FreshHeaders(list[tuple[bytes, bytes]]):
     """The server's own header fields, dated when a response puts its fields behind them.
 

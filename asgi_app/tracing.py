@@ -30,8 +30,10 @@ from shared.trace.store import Store
 from shared.trace.store import open_store
 
 from .concurrency import EDITION
+from .pipeline import NO_REQUEST
 from .pipeline import OldCycle
 from .pipeline import Protocol
+from .pipeline import request_parser
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -165,15 +167,21 @@ class MessageStarts:
 
     at = 0
     start = 0
+    is_in_head = False
 
     def on_message_begin(self) -> None:
         """Note a message's first byte."""
         self.start = self.at
+        self.is_in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stop at a message that asks for a trace."""
-        if name.lower() == FIELD:
+        """Stop at a message that asks for a trace; a trailer asks for nothing."""
+        if self.is_in_head and name.lower() == FIELD:
             raise ValueError("found")
+
+    def on_headers_complete(self) -> None:
+        """Note a head's last byte."""
+        self.is_in_head = False
 
 
 def start_of_wanted(data: bytes) -> int:
@@ -191,13 +199,6 @@ def start_of_wanted(data: bytes) -> int:
         for starts.at in range(len(data)):
             parser.feed_data(data[starts.at : starts.at + 1])
     return starts.start
-
-
-def request_parser(callbacks: Any) -> httptools.HttpRequestParser:
-    """Return a parser as uvicorn makes it: it reads on behind a request that closes the connection."""
-    parser = httptools.HttpRequestParser(callbacks)
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser
 
 
 class TracingProtocol(Protocol):
@@ -233,7 +234,8 @@ class TracingProtocol(Protocol):
             self._unsupported_upgrade_warning()
         except httptools.HttpParserError:
             if self._may_ask:
-                self.send_400_response("")
+                self.logger.warning(NO_REQUEST)
+                self.send_400_response(NO_REQUEST)
             else:
                 self._feed_again(data[start_of_wanted(data) :], arrived_ns)
                 return
@@ -251,7 +253,7 @@ class TracingProtocol(Protocol):
         """Stop the parser at a request that may be traced, to feed it again by itself."""
         if name != FIELD:
             super()._check_field(name, value)
-        elif self._may_ask:
+        elif self._may_ask and self._is_in_head:
             self._may_ask = False
             raise ValueError("the request asks for a trace")
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Annotated
+from typing import Literal
 
 import typer
 from rich.console import Console
@@ -111,11 +112,16 @@ def check(
 
 @cli.command()
 def compare(
-    rounds: Annotated[int | None, typer.Option(min=2, help="Rounds; more make narrower intervals")] = None,
-    connections: Annotated[int, typer.Option(min=1, max=1_000, help="Connections under load")] = 32,
+    scenario: Annotated[list[str] | None, typer.Option(help="Groups, endpoints or targets, comma separated")] = None,
+    concurrency: Annotated[list[str] | None, typer.Option(help="Connections under load, such as 1,8,32,128")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds; more make narrower intervals")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a measured window")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+    profile: Annotated[Literal["quick", "full"], typer.Option(help="Values of options not given")] = "quick",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be measured, and start nothing")] = False,
     fail_if: Annotated[
-        list[str] | None, typer.Option(help="Exit 1 if this holds: 'asgi:/db:p99>50ms', 'asgi_over_wsgi:/db:rps<0.9'")
+        list[str] | None,
+        typer.Option(help="Exit 1 if this holds: 'asgi:/db:p99>50ms', 'asgi_over_wsgi:/db@32:rps<0.9'"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of the table")] = False,
@@ -125,43 +131,44 @@ def compare(
     from .lab import editions
     from .lab import thresholds
     from .lab.parity import check as parity
+    from .lab.profiles import make_plan
     from .report import export
     from .report.parity import print_parity
+    from .report.plan import print_plan
     from .report.table import print_comparison
     from .report.thresholds import line
 
     # What is typed wrongly must not show after two minutes.
-    if as_json + as_csv + as_markdown > 1:
-        raise typer.BadParameter("give one of --json, --csv and --markdown")
+    exported = export.choose(wants_json=as_json, wants_csv=as_csv, wants_markdown=as_markdown)
+    if dry_run and exported is not None:
+        raise UsageError("--dry-run prints a plan, which has no other format", hint="leave one of the two options out")
     wanted = [thresholds.parse(text) for text in fail_if or ()]
-    thresholds.require_known(wanted, editions.names())
     settings = config.load()
+    plan = make_plan(
+        profile, lab=settings.lab, seed=seed, words=scenario, levels=concurrency, rounds=rounds, window_s=seconds
+    )
+    thresholds.require_known(wanted, editions.names(plan))
+    if dry_run:
+        print_plan(plan, editions.EDITIONS, sys.stdout)
+        return
     result = parity.run(settings, None, _progress, scope="quick")
     if not result.is_equal:
-        print_parity(result, sys.stderr if as_json or as_csv or as_markdown else sys.stdout)
+        print_parity(result, sys.stdout if exported is None else sys.stderr)
         raise NotComparable("The two editions do not answer alike, so nothing was timed", hint="make check")
     with _database(settings) as url:
-        measured, path = editions.compare_editions(
-            settings,
-            url,
-            seed=seed,
-            rounds=rounds,
-            connections=connections,
-            directory=RESULTS,
-            progress=_progress,
-        )
-    for is_wanted, text_of in ((as_json, export.as_json), (as_csv, export.as_csv), (as_markdown, export.as_markdown)):
-        if is_wanted:
-            print(text_of(measured), end="")
-    if not (as_json or as_csv or as_markdown):
+        measured, path = editions.compare_editions(settings, url, plan, directory=RESULTS, progress=_progress)
+    if exported is None:
         print_comparison(measured, sys.stdout)
+    else:
+        print(exported(measured), end="")
     sys.stdout.flush()
     _messages.print(f"Raw samples and manifest: {path}", markup=False)
-    missed = [judgement for judgement in thresholds.judge(measured, wanted) if not judgement.is_met]
+    judged = thresholds.judge(measured, wanted)
+    missed = [judgement for judgement in judged if not judgement.is_met]
     for judgement in missed:
         _messages.print(line(judgement), markup=False)
     if missed:
-        raise CheckFailed(f"Of {len(wanted)} thresholds {len(missed)} not met", hint=f"The result is in {path}")
+        raise CheckFailed(f"Of {len(judged)} thresholds {len(missed)} not met", hint=f"The result is in {path}")
 
 
 @cli.command()
@@ -187,7 +194,7 @@ def diff(
 
 @cli.command("bench-services")
 def bench_services(
-    rounds: Annotated[int | None, typer.Option(min=2, help="Rounds; more make narrower intervals")] = None,
+    rounds: Annotated[int | None, typer.Option(min=3, help="Rounds; more make narrower intervals")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
 ) -> None:
     """Compare each edition's CPU per request with a raw driver's under the same server."""

@@ -20,6 +20,8 @@ from .trace.document import TraceList
 
 Needs = Literal["nothing", "session", "database"]
 BodyKind = Literal["none", "json", "bytes", "stream"]
+# What a request spends its time on: one name for scenarios that are measured together.
+LoadGroup = Literal["bytes", "database", "waiting", "cpu"]
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -57,6 +59,7 @@ class Endpoint:
         is_answer_public: Whether nothing in a success comes from a client, this one or another, so that a trace may
             show it.
         load: Targets worth loading, as written on the request line.
+        group: Group of scenarios that they belong to; None without targets.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Endpoint:
     is_trace_only: bool = False
     is_answer_public: bool = False
     load: tuple[str, ...] = ()
+    group: LoadGroup | None = None
 
 
 COMMON = "Common set"
@@ -96,43 +100,45 @@ NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 CONTRACT: tuple[Endpoint, ...] = (
     Endpoint(
         "plaintext", COMMON, "GET", "/plaintext", "Answer a fixed text.", str,
-        content_type=TEXT, render=str.encode, load=("/plaintext",), is_answer_public=True,
+        content_type=TEXT, render=str.encode, load=("/plaintext",), group="bytes", is_answer_public=True,
     ),
     Endpoint(
         "json", COMMON, "GET", "/json", "Serialise a new object.", schemas.Message,
-        load=("/json",), is_answer_public=True,
+        load=("/json",), group="bytes", is_answer_public=True,
     ),
     Endpoint(
         "db", COMMON, "GET", "/db", "Read one random row.", schemas.World,
-        schemas.SeededParameters, "session", raises=DATABASE_PROBLEMS, load=("/db",), is_answer_public=True,
+        schemas.SeededParameters, "session", raises=DATABASE_PROBLEMS, load=("/db",), group="database",
+        is_answer_public=True,
     ),
     Endpoint(
         "queries", COMMON, "GET", "/queries", "Read N random rows, one SELECT each.", list[schemas.World],
-        schemas.QueriesParameters, "session", raises=DATABASE_PROBLEMS, load=("/queries?queries=20",),
+        schemas.QueriesParameters, "session", raises=DATABASE_PROBLEMS, load=("/queries?queries=20",), group="database",
         is_answer_public=True,
     ),
     Endpoint(
         "updates", COMMON, "GET", "/updates", "Read N random rows and write them with new numbers.",
         list[schemas.World], schemas.QueriesParameters, "session",
-        raises=(*DATABASE_PROBLEMS, errors.Conflict), load=("/updates?queries=5",), is_answer_public=True,
+        raises=(*DATABASE_PROBLEMS, errors.Conflict), load=("/updates?queries=5",), group="database",
+        is_answer_public=True,
     ),
     Endpoint(
         "fortunes", COMMON, "GET", "/fortunes", "Render all fortunes and one more, sorted, as an HTML table.",
         list[schemas.Fortune], schemas.NoParameters, "session",
-        content_type=HTML, render=pages.fortunes, raises=DATABASE_PROBLEMS, load=("/fortunes",),
+        content_type=HTML, render=pages.fortunes, raises=DATABASE_PROBLEMS, load=("/fortunes",), group="database",
         is_answer_public=True,
     ),
     Endpoint(
         "sleep", WAITING, "GET", "/sleep", "Let the database wait: a slow query.", schemas.Waited,
-        schemas.WaitParameters, "session", raises=DATABASE_PROBLEMS, load=("/sleep?seconds=0.05",),
+        schemas.WaitParameters, "session", raises=DATABASE_PROBLEMS, load=("/sleep?seconds=0.05",), group="waiting",
     ),
     Endpoint(
         "wait", WAITING, "GET", "/wait", "Wait without a connection, in the edition's own way.", schemas.Waited,
-        schemas.WaitParameters, load=("/wait?seconds=0.05",),
+        schemas.WaitParameters, load=("/wait?seconds=0.05",), group="waiting",
     ),
     Endpoint(
         "cpu", WAITING, "GET", "/cpu", "Compute in pure Python, holding the interpreter lock.", schemas.Cpu,
-        schemas.CpuParameters, load=("/cpu?iterations=10000",),
+        schemas.CpuParameters, load=("/cpu?iterations=10000",), group="cpu",
     ),
     Endpoint(
         "blocking", WAITING, "GET", "/blocking", "Block by time.sleep: the classic mistake in async code.",
@@ -140,7 +146,7 @@ CONTRACT: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "list_accounts", LEDGER, "GET", "/accounts", "List accounts by keyset pages.", schemas.AccountPage,
-        schemas.PageParameters, "session", raises=DATABASE_PROBLEMS, load=("/accounts?limit=20",),
+        schemas.PageParameters, "session", raises=DATABASE_PROBLEMS, load=("/accounts?limit=20",), group="database",
     ),
     Endpoint(
         "create_account", LEDGER, "POST", "/accounts", "Open an account.", schemas.Account,
@@ -150,6 +156,7 @@ CONTRACT: tuple[Endpoint, ...] = (
     Endpoint(
         "read_account", LEDGER, "GET", "/accounts/{id}", "Read an account.", schemas.Account,
         schemas.AccountParameters, "session", raises=(*DATABASE_PROBLEMS, errors.NotFound), load=("/accounts/1",),
+        group="database",
     ),
     Endpoint(
         "change_account", LEDGER, "PATCH", "/accounts/{id}", "Change an account's owner, unless it has changed.",
@@ -182,12 +189,12 @@ CONTRACT: tuple[Endpoint, ...] = (
     Endpoint(
         "stream", RAW, "GET", "/stream", "Send N rows as NDJSON while the cursor is read.", bytes,
         schemas.StreamParameters, "session", content_type=NDJSON, streams=True, raises=DATABASE_PROBLEMS,
-        load=("/stream?rows=1000",), is_answer_public=True,
+        load=("/stream?rows=1000",), group="bytes", is_answer_public=True,
     ),
     Endpoint(
         "pattern", RAW, "GET", "/bytes", "Answer N bytes of a fixed pattern.", bytes,
         schemas.SizeParameters, content_type=BYTES, streams=True, length=attrgetter("size"),
-        load=("/bytes?size=65536",), is_answer_public=True,
+        load=("/bytes?size=65536",), group="bytes", is_answer_public=True,
     ),
     Endpoint(
         "livez", OPERATIONS, "GET", "/livez", "Tell that the process can answer.", schemas.Status,

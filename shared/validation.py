@@ -48,6 +48,11 @@ class Binder:
         self._reads = bool(self._query or self._fields[In.PATH] or self._fields[In.HEADER] or self._takes_json)
         self._empty = None if self._reads or not issubclass(self._model, BaseModel) else self._model()
 
+    @property
+    def query_keys(self) -> frozenset[str]:
+        """The keys of the query that are read; a request may have others, which change nothing."""
+        return self._query
+
     def __call__(self, path: Mapping[str, str], query: str, header: Header, body: bytes) -> Any:
         """Return the parameters.
 

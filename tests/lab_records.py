@@ -10,6 +10,7 @@ from shared.lab import summary
 from shared.lab.plan import Scenario
 from shared.lab.plan import Timing
 from shared.lab.result import Comparison
+from shared.lab.result import ForeignLoad
 from shared.lab.result import Manifest
 from shared.lab.result import RequestErrors
 from shared.lab.result import Samples
@@ -41,6 +42,7 @@ def make_slice(
     *,
     rps: int,
     scenario: str = "db",
+    concurrency: int = 32,
     round_index: int = 0,
     statuses: Sequence[int] = (200,),
     errors: Sequence[int] = (),
@@ -55,6 +57,7 @@ def make_slice(
         subject: Name of the subject.
         rps: How many responses.
         scenario: Name of the scenario.
+        concurrency: Level of the scenario.
         round_index: Number of the round.
         statuses: Given to the responses in turn.
         errors: Kind of each error.
@@ -83,6 +86,7 @@ def make_slice(
     )
     return Slice(
         scenario=scenario,
+        concurrency=concurrency,
         subject=subject,
         round=round_index,
         position=0,
@@ -104,19 +108,23 @@ def make_comparison(
 ) -> Comparison:
     """Return the comparison that these slices make, with the first subject as the baseline."""
     names = list(dict.fromkeys(piece.scenario for piece in slices))
+    levels = list(dict.fromkeys(piece.concurrency for piece in slices))
+    workloads = [(name, level) for name in names for level in levels]
     cells = [
         summary.cell_summary(
-            [piece for piece in slices if (piece.scenario, piece.subject) == (name, subject)],
+            [p for p in slices if (p.scenario, p.concurrency, p.subject) == (name, level, subject)],
             steady=steady,
             warm_up_slices=2,
         )
-        for name in names
+        for name, level in workloads
         for subject in subjects
     ]
     ratios = [
         ratio
-        for name in names
-        for ratio in summary.ratios([c for c in cells if c.scenario == name], baseline=subjects[0], seed=7)
+        for key in workloads
+        for ratio in summary.ratios(
+            [c for c in cells if (c.scenario, c.concurrency) == key], baseline=subjects[0], seed=7
+        )
     ]
     comparison = Comparison(
         kind="compare",
@@ -126,10 +134,11 @@ def make_comparison(
         subjects=tuple(subjects),
         baseline=subjects[0],
         scenarios=tuple(Scenario(name, f"/{name}") for name in names),
+        levels=tuple(levels),
         slices=tuple(slices),
         cells=tuple(cells),
         ratios=tuple(ratios),
-        foreign_core_share=dict.fromkeys(names, 0.01),
+        foreign_load=tuple(ForeignLoad(name, level, 0.01) for name, level in workloads),
         doubts=(),
     )
     return replace(comparison, doubts=checks.find_doubts(comparison))

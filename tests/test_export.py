@@ -64,7 +64,7 @@ def test_json_holds_all_but_the_raw_samples() -> None:
     assert document["manifest"] == json.loads(json.dumps(dataclasses.asdict(comparison.manifest)))
     assert [cell["subject"] for cell in document["cells"]] == ["wsgi", "asgi"]
     assert document["cells"][0]["achieved_rps"] == comparison.cells[0].achieved_rps
-    assert document["ratios"][0]["ratio"] == dataclasses.asdict(comparison.ratio("/db", "asgi", "rps"))  # type: ignore[arg-type]  # it is there
+    assert document["ratios"][0]["ratio"] == dataclasses.asdict(comparison.ratio("/db", 32, "asgi", "rps"))  # type: ignore[arg-type]  # it is there
     assert {doubt["code"] for doubt in document["doubts"]} == {doubt.code for doubt in comparison.doubts}
 
 
@@ -88,7 +88,7 @@ def test_csv_has_a_line_per_cell_with_its_figures() -> None:
     comparison = recorded()
     wsgi, asgi = rows(comparison)
     cell = comparison.cells[1]
-    assert (asgi["scenario"], asgi["subject"]) == ("/db", "asgi")
+    assert (asgi["scenario"], asgi["concurrency"], asgi["subject"]) == ("/db", "32", "asgi")
     assert float(asgi["rps"]) == cell.achieved_rps
     assert [float(asgi[f"{name}_s"]) for name in ("p50", "p90", "p99", "max")] == [
         cell.percentiles_s[name] for name in ("p50", "p90", "p99", "max")
@@ -110,7 +110,7 @@ def test_csv_has_each_ratio_with_its_interval() -> None:
     comparison = recorded()
     asgi = rows(comparison)[1]
     for measure in ("rps", "p50", "p99"):
-        ratio = comparison.ratio("/db", "asgi", measure)
+        ratio = comparison.ratio("/db", 32, "asgi", measure)
         assert ratio is not None
         found = [float(asgi[f"{measure}_over_wsgi{end}"]) for end in ("", "_low", "_high")]
         assert found == [ratio.value, ratio.low, ratio.high]
@@ -177,6 +177,50 @@ def test_markdown_of_bench_services_is_their_table() -> None:
     assert "| CPU over raw |" in text.splitlines()[0]
 
 
+# Several levels
+
+
+@cache
+def at_levels() -> Comparison:
+    """Return two levels of one scenario; at the higher one asgi has errors."""
+    return make_comparison(
+        [
+            make_slice(subject, rps=rate * level, scenario="/db", concurrency=level, round_index=i, errors=errors)
+            for level in (8, 32)
+            for subject, rate, errors in (("wsgi", 100, ()), ("asgi", 200, (0,) if level == 32 else ()))
+            for i in range(3)
+        ]
+    )
+
+
+def test_json_says_the_level_of_everything() -> None:
+    document = json.loads(export.as_json(at_levels()))
+    assert document["levels"] == [8, 32]
+    assert [cell["concurrency"] for cell in document["cells"]] == [8, 8, 32, 32]
+    assert {ratio["concurrency"] for ratio in document["ratios"]} == {8, 32}
+    assert [foreign["concurrency"] for foreign in document["foreign_load"]] == [8, 32]
+
+
+def test_csv_has_a_line_for_each_level_with_its_own_figures() -> None:
+    comparison = at_levels()
+    found = rows(comparison)
+    assert [(row["concurrency"], row["subject"]) for row in found] == [
+        *(("8", "wsgi"), ("8", "asgi"), ("32", "wsgi"), ("32", "asgi")),
+    ]
+    assert [float(row["rps"]) for row in found] == [cell.achieved_rps for cell in comparison.cells]
+    ratio = comparison.ratio("/db", 32, "asgi", "rps")
+    assert ratio is not None
+    assert float(found[3]["rps_over_wsgi"]) == ratio.value
+
+
+def test_markdown_names_the_level_where_there_are_several() -> None:
+    text = export.as_markdown(at_levels())
+    lines = text.splitlines()
+    assert [cells_of(line)[2] for line in (lines[0], *lines[2:6])] == ["conns", "8", "8", "32", "32"]
+    assert "- **errors**, /db at 32 asgi: " in text
+    assert "conns" not in export.as_markdown(recorded())
+
+
 # The command
 
 
@@ -209,3 +253,13 @@ def test_two_exports_at_once_are_refused_before_anything_is_started(
 ) -> None:
     assert run_compare(monkeypatch, None, "--json", "--csv") == 2
     assert "give one of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--markdown"])
+def test_plan_has_no_other_format(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_compare(monkeypatch, None, "--dry-run", option) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "--dry-run prints a plan, which has no other format" in err

@@ -7,16 +7,19 @@ import pytest
 from shared.lab.plan import Scenario
 from shared.lab.plan import Subject
 from shared.lab.plan import Timing
+from shared.lab.plan import Workload
 from shared.lab.plan import make_rounds
+from shared.lab.plan import make_workloads
 
 SCENARIO = Scenario("db", "/db")
+WORKLOAD = Workload(SCENARIO, 32)
 SUBJECTS = [Subject("wsgi"), Subject("asgi"), Subject("control")]
 
 
-def order(seed: int, scenario: Scenario = SCENARIO, rounds: int = 10) -> list[list[str]]:
+def order(seed: int, workload: Workload = WORKLOAD, rounds: int = 10) -> list[list[str]]:
     return [
         [cell.subject.name for cell in planned.cells]
-        for planned in make_rounds(scenario, SUBJECTS, rounds=rounds, seed=seed)
+        for planned in make_rounds(workload, SUBJECTS, rounds=rounds, seed=seed)
     ]
 
 
@@ -40,7 +43,18 @@ def test_order_follows_the_seed() -> None:
 
 
 def test_order_of_a_scenario_does_not_depend_on_the_others() -> None:
-    assert order(seed=7, scenario=Scenario("json", "/json")) != order(seed=7)
+    assert order(seed=7, workload=Workload(Scenario("json", "/json"), 32)) != order(seed=7)
+
+
+def test_order_of_a_level_does_not_depend_on_the_others() -> None:
+    assert order(seed=7, workload=Workload(SCENARIO, 8)) != order(seed=7)
+
+
+def test_levels_of_a_scenario_are_run_together() -> None:
+    other = Scenario("json", "/json")
+    assert make_workloads([SCENARIO, other], [8, 1]) == tuple(
+        Workload(scenario, level) for scenario, level in ((SCENARIO, 8), (SCENARIO, 1), (other, 8), (other, 1))
+    )
 
 
 def test_first_place_is_drawn() -> None:
@@ -50,14 +64,14 @@ def test_first_place_is_drawn() -> None:
 
 
 def test_rounds_are_numbered_from_zero() -> None:
-    planned = make_rounds(SCENARIO, SUBJECTS, rounds=5, seed=1)
+    planned = make_rounds(WORKLOAD, SUBJECTS, rounds=5, seed=1)
     assert [one.index for one in planned] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("subjects", [[], [Subject("a"), Subject("a")]])
 def test_subjects_must_be_told_apart(subjects: list[Subject]) -> None:
     with pytest.raises(ValueError, match="subjects must be named"):
-        make_rounds(SCENARIO, subjects, rounds=3, seed=1)
+        make_rounds(WORKLOAD, subjects, rounds=3, seed=1)
 
 
 def test_request_without_a_body_is_a_bare_head() -> None:
@@ -80,13 +94,22 @@ def test_head_is_refused() -> None:
         Scenario("bad", "/", method="HEAD")
 
 
-@pytest.mark.parametrize(
-    "values", [{"rounds": 2}, {"concurrency": 0}, {"window_s": 0.0}, {"ramp_s": -0.1}, {"response_timeout_s": 0.0}]
-)
+@pytest.mark.parametrize("values", [{"rounds": 2}, {"window_s": 0.0}, {"ramp_s": -0.1}, {"response_timeout_s": 0.0}])
 def test_timing_that_no_plan_can_be_made_from_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"'{next(iter(values))}' must"):
         Timing(**values)  # type: ignore[arg-type]  # a float where int is due is refused by its value
 
 
+def test_level_without_a_connection_is_refused() -> None:
+    with pytest.raises(ValueError, match="'concurrency' must"):
+        Workload(SCENARIO, 0)
+
+
+def test_ramp_grows_with_the_level() -> None:
+    """The queue behind a pool of ten must be full when the window begins, and it is the longer the more wait in it."""
+    timing = Timing(ramp_s=0.1)
+    assert [timing.ramp_of(level) for level in (1, 32, 64, 128)] == pytest.approx([0.1, 0.1, 0.2, 0.4])
+
+
 def test_default_plan_of_six_scenarios_and_two_editions_stays_under_ninety_seconds() -> None:
-    assert 6 * Timing().scenario_s(subjects=2) < 90
+    assert 6 * Timing().workload_s(32, subjects=2) < 90

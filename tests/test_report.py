@@ -56,6 +56,9 @@ def piped(comparison: Comparison) -> list[str]:
         (format.cpu_s_per_thousand(0.0001725), "0.172"),
         (format.cpu_s_per_thousand(None), "-"),
         (format.count(12345), "12,345"),
+        (format.duration(59.4), "59 s"),
+        (format.duration(59.6), "1 min 00 s"),
+        (format.duration(1085), "18 min 05 s"),
         (format.ratio(2.757, 2.711, 2.814), "2.76 [2.71, 2.81]"),
     ],
 )

@@ -24,6 +24,7 @@ from shared.lab.process import CoreRoles
 from shared.lab.process import ServiceSpec
 from shared.lab.process import running
 from shared.lab.result import Comparison
+from shared.lab.result import ForeignLoad
 from tests.lab_records import MANIFEST
 from tests.lab_records import SECOND_NS
 from tests.lab_records import make_comparison
@@ -91,7 +92,7 @@ def test_p999_is_absent_below_ten_thousand_samples() -> None:
 
 
 def test_ratio_is_asgi_over_wsgi() -> None:
-    ratio = two_editions().ratio("db", "asgi", "rps")
+    ratio = two_editions().ratio("db", 32, "asgi", "rps")
     assert ratio is not None
     assert ratio.value == pytest.approx(2.0, rel=0.01)
     assert ratio.difference_shown
@@ -101,7 +102,7 @@ def test_ratio_is_absent_when_a_round_failed() -> None:
     slices = [make_slice(s, rps=1000, round_index=i) for i in range(3) for s in ("wsgi", "asgi")]
     slices[3] = make_slice("asgi", rps=0, round_index=1, errors=(0, 0))
     comparison = make_comparison(slices)
-    assert comparison.ratio("db", "asgi", "rps") is None
+    assert comparison.ratio("db", 32, "asgi", "rps") is None
     assert {"no_ratio", "errors"} <= codes(comparison)
 
 
@@ -165,7 +166,7 @@ def test_unsteady_warm_up_is_a_doubt() -> None:
 
 def test_foreign_load_and_shared_cores_are_doubts() -> None:
     shared = dataclasses.replace(MANIFEST, core_roles={"server": "not pinned", "client": "not pinned", "apart": "no"})
-    comparison = dataclasses.replace(two_editions(), manifest=shared, foreign_core_share={"db": 0.5})
+    comparison = dataclasses.replace(two_editions(), manifest=shared, foreign_load=(ForeignLoad("db", 32, 0.5),))
     assert {doubt.code for doubt in checks.find_doubts(comparison)} == {"shared_core", "foreign_load"}
 
 
@@ -209,12 +210,13 @@ def test_partial_result_can_be_written_and_grows(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["compare.01.npz", "compare.02.npz", "compare.json"]
 
 
-def test_another_schema_version_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 999])
+def test_another_schema_version_is_refused(tmp_path: Path, version: int) -> None:
     path = tmp_path / "compare.json"
     result_file.write(two_editions(), path)
     data = json.loads(path.read_text())
-    path.write_text(json.dumps({**data, "schema_version": 999}))
-    with pytest.raises(UsageError, match="schema version 999"):
+    path.write_text(json.dumps({**data, "schema_version": version}))
+    with pytest.raises(UsageError, match=rf"schema version {version}\. this program reads version 2"):
         result_file.load(path)
 
 
@@ -271,7 +273,8 @@ def uvicorn_spec(directory: Path, name: str) -> ServiceSpec:
     return ServiceSpec(name, (sys.executable, "-m", "uvicorn", *arguments), {})
 
 
-QUICK = Timing(rounds=3, ramp_s=0.02, window_s=0.05, warm_up_slice_s=0.05, warm_up_slices=2, concurrency=4)
+QUICK = Timing(rounds=3, ramp_s=0.02, window_s=0.05, warm_up_slice_s=0.05, warm_up_slices=2)
+LEVELS = (4,)
 
 
 @pytest.mark.slow
@@ -286,6 +289,7 @@ def test_comparison_of_two_running_services_holds_everything(tmp_path: Path) -> 
             client=client,
             manifest=MANIFEST,
             baseline="wsgi",
+            levels=LEVELS,
             timing=QUICK,
             path=path,
             progress=told.append,
@@ -318,6 +322,7 @@ def test_service_that_ends_under_load_stops_the_comparison(tmp_path: Path) -> No
                 client=client,
                 manifest=MANIFEST,
                 baseline="wsgi",
+                levels=LEVELS,
                 timing=QUICK,
             )
 
@@ -332,6 +337,7 @@ def test_service_that_only_fails_is_not_timed(tmp_path: Path) -> None:
                 client=client,
                 manifest=MANIFEST,
                 baseline="wsgi",
+                levels=LEVELS,
                 timing=QUICK,
             )
 

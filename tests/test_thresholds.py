@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shared.errors import UsageError
 from shared.lab import editions
 from shared.lab import thresholds
+from shared.lab.profiles import make_plan
 from shared.lab.result import Comparison
 from shared.lab.statistics import Ratio
 from shared.lab.thresholds import Names
@@ -19,12 +20,28 @@ from tests.lab_records import make_comparison
 from tests.lab_records import make_slice
 from tests.recorded_compare import run_compare
 
-NAMES = Names(("wsgi", "asgi"), "wsgi", ("/db", "/json"))
+NAMES = Names(("wsgi", "asgi"), "wsgi", ("/db", "/json", "/at@8"), (8, 32))
 # Near enough to a threshold that many of them are one, and far enough that many are not.
 PIECES = st.lists(
     st.sampled_from(
         (
-            *("asgi", "wsgi", "_over_", ":", "::", "/db", "/a:b", "p99", "p99.9", "rps", "cpu", "max", "errors", "p9"),
+            *(
+                "asgi",
+                "wsgi",
+                "_over_",
+                ":",
+                "::",
+                "/db",
+                "/a:b",
+                "@8",
+                "p99",
+                "p99.9",
+                "rps",
+                "cpu",
+                "max",
+                "errors",
+                "p9",
+            ),
             *(">", ">=", "<", "=", "50", "0.9", ".5", "1.", "-1", "1e9", "9" * 400, "us", "ms", "s", "m"),
             *(" ", "\n", "٣", "\0"),
         )
@@ -37,7 +54,14 @@ NEARLY = st.tuples(
     *(
         st.sampled_from(choices)
         for choices in (
-            *(["", " ", "\n"], ["asgi", "raw asgi", "asgi_over_wsgi", "a "], [":"], ["/db", "/a:b", " "], [":"]),
+            *(
+                ["", " ", "\n"],
+                ["asgi", "raw asgi", "asgi_over_wsgi", "a "],
+                [":"],
+                ["/db", "/a:b", " "],
+                ["", "@8", "@08", "@8@32", "@", "@٣"],
+                [":"],
+            ),
             *(["rps", "p99", "p99.9"], ["", " "], [">", ">=", "<", "=<"], ["5", "05", "0.50", "5."], ["", "ms", "MS"]),
             ["", " ", "\n", ":"],
         )
@@ -76,15 +100,22 @@ def judged(comparison: Comparison, text: str) -> thresholds.Judgement:
 @pytest.mark.parametrize(
     ("text", "expected", "bound"),
     [
-        ("asgi:/db:p99>50ms", Threshold("asgi", "/db", "p99", ">", "50", "ms"), 0.05),
-        ("wsgi:/db:p99.9>=7.5us", Threshold("wsgi", "/db", "p99.9", ">=", "7.5", "us"), 7.5e-6),
-        ("wsgi:/db:max>.5s", Threshold("wsgi", "/db", "max", ">", ".5", "s"), 0.5),
-        ("wsgi:/db:rps<1000", Threshold("wsgi", "/db", "rps", "<", "1000", ""), 1000.0),
-        ("wsgi:/db:errors>0", Threshold("wsgi", "/db", "errors", ">", "0", ""), 0.0),
-        ("asgi:/queries?queries=20:cpu<=2ms", Threshold("asgi", "/queries?queries=20", "cpu", "<=", "2", "ms"), 0.002),
-        ("asgi_over_wsgi:/db:rps<0.9", Threshold("asgi_over_wsgi", "/db", "rps", "<", "0.9", ""), 0.9),
-        ("asgi:/a:b:c:p50>1ms", Threshold("asgi", "/a:b:c", "p50", ">", "1", "ms"), 0.001),
-        ("raw asgi:db:p50>1ms", Threshold("raw asgi", "db", "p50", ">", "1", "ms"), 0.001),
+        ("asgi:/db:p99>50ms", Threshold("asgi", "/db", None, "p99", ">", "50", "ms"), 0.05),
+        ("wsgi:/db:p99.9>=7.5us", Threshold("wsgi", "/db", None, "p99.9", ">=", "7.5", "us"), 7.5e-6),
+        ("wsgi:/db:max>.5s", Threshold("wsgi", "/db", None, "max", ">", ".5", "s"), 0.5),
+        ("wsgi:/db:rps<1000", Threshold("wsgi", "/db", None, "rps", "<", "1000", ""), 1000.0),
+        ("wsgi:/db:errors>0", Threshold("wsgi", "/db", None, "errors", ">", "0", ""), 0.0),
+        (
+            "asgi:/queries?queries=20:cpu<=2ms",
+            Threshold("asgi", "/queries?queries=20", None, "cpu", "<=", "2", "ms"),
+            0.002,
+        ),
+        ("asgi_over_wsgi:/db:rps<0.9", Threshold("asgi_over_wsgi", "/db", None, "rps", "<", "0.9", ""), 0.9),
+        ("asgi:/a:b:c:p50>1ms", Threshold("asgi", "/a:b:c", None, "p50", ">", "1", "ms"), 0.001),
+        ("raw asgi:db:p50>1ms", Threshold("raw asgi", "db", None, "p50", ">", "1", "ms"), 0.001),
+        ("asgi:/db@32:p99>50ms", Threshold("asgi", "/db", 32, "p99", ">", "50", "ms"), 0.05),
+        ("asgi:/a@b:rps<1", Threshold("asgi", "/a@b", None, "rps", "<", "1", ""), 1.0),
+        ("asgi:/at@8@32:rps<1", Threshold("asgi", "/at@8", 32, "rps", "<", "1", ""), 1.0),
     ],
 )
 def test_text_means_what_it_says(text: str, expected: Threshold, bound: float) -> None:
@@ -128,6 +159,9 @@ def test_any_text_is_a_threshold_that_prints_back_or_is_refused(text: str) -> No
         ("asgi:/db:cpu>50min", "needs its unit (got 'min')", "us, ms, s"),
         ("asgi:/db:rps>50ms", "rps has no unit (got 'ms')", "leave 'ms' out"),
         ("asgi_over_wsgi:/db:p99<2ms", "a ratio has no unit (got 'ms')", "leave 'ms' out"),
+        ("asgi:/db@0:rps>1", "'0' is no number of connections", "asgi:/db@32:p99>50ms"),
+        ("asgi:/db@08:rps>1", "'08' is no number of connections", "asgi:/db@32:p99>50ms"),
+        (f"asgi:/db@{'9' * 5000}:rps>1", "is no number of connections", "asgi:/db@32:p99>50ms"),
         ("asgi:/db:rps>" + "9" * 400, "too large to be a number", "asgi:/db:p99>50ms"),
     ],
 )
@@ -142,9 +176,11 @@ def test_what_is_refused_is_explained(text: str, why: str, hint: str) -> None:
     ("text", "why", "hint"),
     [
         ("flask:/db:rps>1", "no subject 'flask'", "wsgi, asgi"),
-        ("asgi:/nowhere:rps>1", "no scenario '/nowhere'", "/db, /json"),
+        ("asgi:/nowhere:rps>1", "no scenario '/nowhere'", "/db, /json, /at@8"),
+        ("asgi:/db@64:rps>1", "no level 64", "8, 32"),
+        ("asgi_over_wsgi:/db@64:rps>1", "no level 64", "8, 32"),
         ("wsgi_over_asgi:/db:rps>1", "no ratio 'wsgi_over_asgi'", "asgi_over_wsgi"),
-        ("asgi_over_wsgi:/nowhere:rps>1", "no scenario '/nowhere'", "/db, /json"),
+        ("asgi_over_wsgi:/nowhere:rps>1", "no scenario '/nowhere'", "/db, /json, /at@8"),
     ],
 )
 def test_unknown_names_are_refused_with_those_that_exist(text: str, why: str, hint: str) -> None:
@@ -155,12 +191,12 @@ def test_unknown_names_are_refused_with_those_that_exist(text: str, why: str, hi
 
 
 def test_known_names_are_accepted() -> None:
-    texts = ("asgi:/db:rps>1", "wsgi:/json:rps>1", "asgi_over_wsgi:/json:rps>1")
+    texts = ("asgi:/db:rps>1", "wsgi:/json:rps>1", "asgi_over_wsgi:/json@8:rps>1", "asgi:/at@8@32:rps>1")
     thresholds.require_known(map(thresholds.parse, texts), NAMES)
 
 
 def test_ratios_are_those_over_the_baseline() -> None:
-    names = Names(("raw asgi", "raw asgi again", "asgi"), "raw asgi", ("db",))
+    names = Names(("raw asgi", "raw asgi again", "asgi"), "raw asgi", ("db",), (32,))
     assert names.ratios == ("raw asgi again_over_raw asgi", "asgi_over_raw asgi")
 
 
@@ -247,14 +283,60 @@ def test_line_tells_the_figure_in_the_unit_of_its_bound() -> None:
     assert line(judged(measured(), "asgi:/db:errors>1")) == "asgi:/db:errors>1: measured 3"
 
 
+# Several levels
+
+
+def at_levels() -> Comparison:
+    """Return two levels: at 8 asgi has twice the throughput of wsgi, at 32 half of it."""
+    rates = {(8, "wsgi"): 1000, (8, "asgi"): 2000, (32, "wsgi"): 1000, (32, "asgi"): 500}
+    return make_comparison(
+        [
+            make_slice(subject, rps=rps, scenario="/db", concurrency=level, round_index=i)
+            for (level, subject), rps in rates.items()
+            for i in range(3)
+        ]
+    )
+
+
+def test_threshold_without_a_level_is_judged_at_each() -> None:
+    found = thresholds.judge(at_levels(), [thresholds.parse("asgi:/db:rps<900")])
+    assert [(each.threshold.concurrency, each.is_met) for each in found] == [(8, True), (32, False)]
+    assert [each.value for each in found] == pytest.approx([2000, 500], rel=0.01)
+    assert line(found[1]).startswith("asgi:/db@32:rps<900: measured ")
+
+
+@pytest.mark.parametrize(("level", "is_met"), [(8, True), (32, False)])
+def test_threshold_with_a_level_is_judged_there(level: int, is_met: bool) -> None:
+    (found,) = thresholds.judge(at_levels(), [thresholds.parse(f"asgi_over_wsgi:/db@{level}:rps<0.9")])
+    assert found.is_met is is_met
+    assert found.interval == at_levels().ratio("/db", level, "asgi", "rps")
+
+
+def test_one_level_may_be_named_and_is_not_added() -> None:
+    assert line(judged(measured(), "asgi:/db@32:p50>3ms")) == "asgi:/db@32:p50>3ms: measured 4 ms"
+    with pytest.raises(UsageError, match="no level 8"):
+        judged(measured(), "asgi:/db@8:p50>3ms")
+
+
+def test_level_that_was_not_reached_never_passes() -> None:
+    whole = at_levels()
+    reached = tuple(cell for cell in whole.cells if cell.concurrency == 8)
+    found = thresholds.judge(dataclasses.replace(whole, cells=reached), [thresholds.parse("wsgi:/db:errors>0")])
+    assert [each.is_met for each in found] == [True, False]
+    assert line(found[1]) == "wsgi:/db@32:errors>0: not measured"
+
+
 # The command
 
 
-@pytest.mark.parametrize("text", ["p99", "asgi:/db:p99>50", "asgi:/nowhere:rps>1", "flask:/db:rps>1"])
+@pytest.mark.parametrize(
+    "text", ["p99", "asgi:/db:p99>50", "asgi:/nowhere:rps>1", "flask:/db:rps>1", "asgi:/db@8:rps>1"]
+)
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
 def test_unusable_threshold_ends_the_command_before_anything_is_started(
-    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    text: str, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_compare(monkeypatch, None, "--fail-if", text) == 2
+    assert run_compare(monkeypatch, None, *words, "--fail-if", text) == 2
     assert repr(text) in capsys.readouterr().err
 
 
@@ -276,7 +358,27 @@ def test_thresholds_that_are_met_end_well(monkeypatch: pytest.MonkeyPatch) -> No
     assert run_compare(monkeypatch, measured()) == 0
 
 
+def test_threshold_may_name_what_the_options_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = ("--dry-run", "--scenario", "/livez", "--concurrency", "1,8")
+    assert run_compare(monkeypatch, None, *planned, "--fail-if", "asgi:/livez@8:rps<1") == 0
+    assert run_compare(monkeypatch, None, *planned, "--fail-if", "asgi:/livez@32:rps<1") == 2
+    assert run_compare(monkeypatch, None, *planned, "--fail-if", "asgi:/db:rps<1") == 2
+
+
+def test_every_level_that_is_not_met_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--concurrency", "8,32", "--fail-if", "asgi:/db:rps<900", "--fail-if", "wsgi:/db@8:rps<2000")
+    assert run_compare(monkeypatch, at_levels(), *words) == 1
+    err = capsys.readouterr().err
+    assert "asgi:/db@32:rps<900: measured" in err
+    assert "wsgi:/db@8:rps<2000: measured" in err
+    assert "Of 3 thresholds 2 not met" in err
+
+
 def test_names_that_may_be_used_are_those_that_will_be_measured() -> None:
-    names = editions.names()
+    plan = make_plan("full", lab=False, seed=1)
+    names = editions.names(plan)
     assert names.ratios == ("asgi_over_wsgi",)
-    assert names.scenarios == tuple(scenario.name for scenario in editions.scenarios())
+    assert names.scenarios == tuple(scenario.name for scenario in plan.scenarios)
+    assert names.levels == plan.levels

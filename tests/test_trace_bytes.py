@@ -121,6 +121,7 @@ IN_LINES = [
     request("GET", "/plaintext"),
     traced("GET", "/db"),
     request("POST", "/echo", body=b"X-Trace: values\r\n\r\n"),
+    request("POST", "/echo", [CHUNKED]) + b"3\r\nabc\r\n0\r\nX-Trace: values\r\n\r\n",
     traced("GET", "/json", [LAST]),
 ]
 LINE_ENDS = [place for place, byte in enumerate(b"".join(IN_LINES), 1) if byte == ord("\n")][:-1]
@@ -135,6 +136,7 @@ def test_pipeline_may_be_cut_at_any_line(services: dict[Edition, Service], editi
         received = exchange(port, [data[:place], data[place:]], answers=len(IN_LINES), pause_s=0.01)
         documents = [read_trace(port, trace_id) for trace_id in ids(received)]
         assert [crossed(document, "receive") for document in documents] == expected, data[:place]
+        assert received.count(b"HTTP/1.1 200 OK\r\n") == len(IN_LINES)
 
 
 def test_asked_for_body_shows_the_invitation(services: dict[Edition, Service], edition: Edition) -> None:

@@ -37,7 +37,8 @@ SCENARIOS = (
     Scenario("updates-5", "/updates?queries=5"),
     Scenario("fortunes", "/fortunes"),
 )
-TIMING = Timing(rounds=10, ramp_s=0.1, window_s=0.3, concurrency=32)
+TIMING = Timing(rounds=10, ramp_s=0.1, window_s=0.3)
+CONCURRENCY = 32
 
 WSGI_THREADS = "10"
 POOL_SIZE = "10"
@@ -102,7 +103,7 @@ def run(
         control_database_url: Database URL as libpq and asyncpg read it, without a driver's name.
         editions: Which interfaces.
         scenarios: What is sent.
-        timing: Rounds, windows, connections.
+        timing: Rounds and windows.
         directory: Where results are written; nowhere if None.
         progress: Called with one line at each step.
 
@@ -131,6 +132,7 @@ def run(
                     manifest=manifest,
                     baseline=baseline,
                     kind="bench-services",
+                    levels=(CONCURRENCY,),
                     timing=timing,
                     path=directory and result_path(directory, f"bench-{edition}", manifest.time_utc),
                     progress=progress,

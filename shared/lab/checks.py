@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from shared.lab.result import CellSummary
 from shared.lab.result import Comparison
 from shared.lab.result import Doubt
+from shared.lab.result import ForeignLoad
 from shared.lab.result import RatioSummary
 from shared.lab.statistics import kendall_tau
 from shared.lab.statistics import percentile
@@ -29,8 +30,8 @@ def find_doubts(comparison: Comparison) -> tuple[Doubt, ...]:
         found += of_drift(cell)
     for ratio in comparison.ratios:
         found += of_ratio(ratio)
-    for scenario, cores in comparison.foreign_core_share.items():
-        found += of_foreign_load(scenario, cores)
+    for foreign in comparison.foreign_load:
+        found += of_foreign_load(foreign)
     return tuple(found)
 
 
@@ -41,7 +42,7 @@ def of_cell(cell: CellSummary) -> list[Doubt]:
 
     def doubt(is_raised: bool, code: str, value: float, message: str, next_step: str) -> None:
         if is_raised:
-            found.append(Doubt(code, message, next_step, value, cell.scenario, cell.subject))
+            found.append(Doubt(code, message, next_step, value, cell.scenario, cell.concurrency, cell.subject))
 
     doubt(
         cell.client_cpu_share > CLIENT_SHARE_LIMIT,
@@ -102,7 +103,7 @@ def of_drift(cell: CellSummary) -> list[Doubt]:
         return []
     message = f"throughput drifted by {change:+.0%} from the first rounds to the last: there is no one value to report"
     next_step = "look for growing data, a leak or a machine that was busy for a while, and run longer"
-    return [Doubt("drift", message, next_step, change, cell.scenario, cell.subject)]
+    return [Doubt("drift", message, next_step, change, cell.scenario, cell.concurrency, cell.subject)]
 
 
 def of_ratio(summary: RatioSummary) -> list[Doubt]:
@@ -112,26 +113,23 @@ def of_ratio(summary: RatioSummary) -> list[Doubt]:
     ratio = summary.ratio
     if ratio is None:
         message = "a round has no successful response on one side, so there is no ratio"
-        return [Doubt("no_ratio", message, "see the errors of both sides", 0.0, summary.scenario, summary.numerator)]
+        next_step = "see the errors of both sides"
+        return [Doubt("no_ratio", message, next_step, 0.0, summary.scenario, summary.concurrency, summary.numerator)]
     width = ratio.high / ratio.low
     if width <= WIDE_INTERVAL:
         return []
     message = f"the interval of the ratio spans a factor of {width:.2f}"
     next_step = "run more rounds, on a quieter machine"
-    return [Doubt("wide_interval", message, next_step, width, summary.scenario, summary.numerator)]
+    return [Doubt("wide_interval", message, next_step, width, summary.scenario, summary.concurrency, summary.numerator)]
 
 
-def of_foreign_load(scenario: str, cores: float) -> list[Doubt]:
-    """Return a doubt if other programs kept processors busy meanwhile.
-
-    Args:
-        scenario: Name of the scenario.
-        cores: CPU seconds per second used by others, time stolen by the hypervisor included.
-    """
-    if cores <= FOREIGN_CORES:
+def of_foreign_load(foreign: ForeignLoad) -> list[Doubt]:
+    """Return a doubt if other programs kept processors busy meanwhile."""
+    if foreign.cores <= FOREIGN_CORES:
         return []
-    message = f"other programs used {cores:.2f} cores meanwhile and slowed what they met"
-    return [Doubt("foreign_load", message, "stop other programs and run again", cores, scenario)]
+    message = f"other programs used {foreign.cores:.2f} cores meanwhile and slowed what they met"
+    next_step = "stop other programs and run again"
+    return [Doubt("foreign_load", message, next_step, foreign.cores, foreign.scenario, foreign.concurrency)]
 
 
 def _of_sharing(comparison: Comparison) -> Iterable[Doubt]:

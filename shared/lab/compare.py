@@ -18,14 +18,18 @@ from shared.lab import summary
 from shared.lab import usage
 from shared.lab.load import ClientSlice
 from shared.lab.load import LoadClient
+from shared.lab.plan import LEVELS
 from shared.lab.plan import Scenario
 from shared.lab.plan import Subject
 from shared.lab.plan import Timing
+from shared.lab.plan import Workload
 from shared.lab.plan import make_rounds
+from shared.lab.plan import make_workloads
 from shared.lab.process import HOST
 from shared.lab.process import Service
 from shared.lab.result import CellSummary
 from shared.lab.result import Comparison
+from shared.lab.result import ForeignLoad
 from shared.lab.result import Manifest
 from shared.lab.result import ResultKind
 from shared.lab.result import Slice
@@ -67,35 +71,36 @@ class _Run:
     """One comparison under way."""
 
     subjects: Sequence[RunningSubject]
-    baseline: str
     timing: Timing
     seed: int
     client: LoadClient
     progress: Progress
+    names_level: bool
     slices: list[Slice] = field(default_factory=list)
     cells: list[CellSummary] = field(default_factory=list)
-    foreign: dict[str, float] = field(default_factory=dict)
+    foreign: list[ForeignLoad] = field(default_factory=list)
 
-    def scenario(self, scenario: Scenario) -> list[CellSummary]:
+    def workload(self, workload: Workload) -> list[CellSummary]:
         """Warm every subject up, run the rounds, and return the summaries."""
-        warm = {running.subject: self.warm_up(running, scenario) for running in self.subjects}
+        warm = {running.subject: self.warm_up(running, workload) for running in self.subjects}
         running_of = {running.subject: running for running in self.subjects}
         before, began = self._read_machine(), monotonic()
         slices: dict[Subject, list[Slice]] = {subject: [] for subject in running_of}
-        plan = make_rounds(scenario, list(running_of), rounds=self.timing.rounds, seed=self.seed)
+        plan = make_rounds(workload, list(running_of), rounds=self.timing.rounds, seed=self.seed)
         for planned in plan:
-            self.progress(f"{scenario.name}: round {planned.index + 1} of {len(plan)}")
+            self.progress(f"{self._name(workload)}: round {planned.index + 1} of {len(plan)}")
             for position, cell in enumerate(planned.cells):
-                piece = self.measure(running_of[cell.subject], scenario, planned.index, position)
+                piece = self.measure(running_of[cell.subject], workload, planned.index, position)
                 slices[cell.subject].append(piece)
                 self.slices.append(piece)
-        self.foreign[scenario.name] = self._foreign_cores(before, monotonic() - began)
+        cores = self._foreign_cores(before, monotonic() - began)
+        self.foreign.append(ForeignLoad(workload.scenario.name, workload.concurrency, cores))
         return [
             summary.cell_summary(pieces, steady=warm[subject][0], warm_up_slices=warm[subject][1])
             for subject, pieces in slices.items()
         ]
 
-    def warm_up(self, running: RunningSubject, scenario: Scenario) -> tuple[bool, int]:
+    def warm_up(self, running: RunningSubject, workload: Workload) -> tuple[bool, int]:
         """Load until two slices in a row have rates within 10 %, at most as often as the timing says.
 
         Returns:
@@ -105,29 +110,31 @@ class _Run:
             EnvironmentFailure: If the service ended.
             NotComparable: If nothing it answered was a success; its speed at failing is of no interest.
         """
-        self.progress(f"{scenario.name}: warming {running.subject.name} up")
-        self.client.prepare(running.host, running.port, connections=self.timing.concurrency, fresh=True)
+        self.progress(f"{self._name(workload)}: warming {running.subject.name} up")
+        self.client.prepare(running.host, running.port, connections=workload.concurrency, fresh=True)
         last_rps = 0.0
         for number in range(1, self.timing.warm_up_slices + 1):
-            piece = self._load(running, scenario, ramp_s=0.0, window_s=self.timing.warm_up_slice_s)
-            _check_useful(running, scenario, piece)
+            piece = self._load(running, workload.scenario, ramp_s=0.0, window_s=self.timing.warm_up_slice_s)
+            _check_useful(running, workload.scenario, piece)
             rps = len(piece.samples) / piece.elapsed_s
             if last_rps and abs(rps / last_rps - 1) < STEADY_CHANGE:
                 return True, number
             last_rps = rps
         return False, self.timing.warm_up_slices
 
-    def measure(self, running: RunningSubject, scenario: Scenario, round_index: int, position: int) -> Slice:
+    def measure(self, running: RunningSubject, workload: Workload, round_index: int, position: int) -> Slice:
         """Run one slice and return its record."""
         # Connections are opened before the reading, so that accepting them is no part of the cost of a request.
-        self.client.prepare(running.host, running.port, connections=self.timing.concurrency)
+        self.client.prepare(running.host, running.port, connections=workload.concurrency)
         before = running.read_cpu()
-        piece = self._load(running, scenario, ramp_s=self.timing.ramp_s, window_s=self.timing.window_s)
+        ramp_s = self.timing.ramp_of(workload.concurrency)
+        piece = self._load(running, workload.scenario, ramp_s=ramp_s, window_s=self.timing.window_s)
         after = running.read_cpu()
         if after is not None and not after:
-            raise _ended(running, scenario, piece)
+            raise _ended(running, workload.scenario, piece)
         return Slice(
-            scenario=scenario.name,
+            scenario=workload.scenario.name,
+            concurrency=workload.concurrency,
             subject=running.subject.name,
             round=round_index,
             position=position,
@@ -142,6 +149,10 @@ class _Run:
             server_cpu_s=None if before is None or after is None else usage.cpu_between(before, after),
             server_peak_bytes=None if after is None else usage.peak_bytes(after),
         )
+
+    def _name(self, workload: Workload) -> str:
+        name = workload.scenario.name
+        return f"{name} at {workload.concurrency}" if self.names_level else name
 
     def _load(self, running: RunningSubject, scenario: Scenario, *, ramp_s: float, window_s: float) -> ClientSlice:
         return self.client.run(
@@ -196,6 +207,7 @@ def run(
     manifest: Manifest,
     baseline: str,
     kind: ResultKind = "compare",
+    levels: Sequence[int] = LEVELS,
     timing: Timing | None = None,
     path: Path | None = None,
     progress: Progress = lambda _: None,
@@ -209,12 +221,13 @@ def run(
         manifest: Where and when; its seed fixes order and resampling.
         baseline: Name of the subject below the line of every ratio.
         kind: Which command asks.
-        timing: Rounds, windows, connections.
-        path: Where the result is written, after each scenario; nowhere if None.
+        levels: Connections under load; each scenario is measured at each, as if it were a scenario of its own.
+        timing: Rounds and windows.
+        path: Where the result is written, after each scenario and level; nowhere if None.
         progress: Called with one line at each step.
 
     Raises:
-        UsageError: If the baseline is not among the subjects, or names repeat.
+        UsageError: If the baseline is not among the subjects, or names or levels repeat.
         EnvironmentFailure: If a service or the load client ends.
         NotComparable: If a subject answers a scenario with nothing but failures.
     """
@@ -223,8 +236,10 @@ def run(
         raise UsageError("cannot compare these", why=f"subjects {names!r}, baseline {baseline!r}")
     if len({scenario.name for scenario in scenarios}) != len(scenarios):
         raise UsageError("scenarios must have different names", why=f"got {[s.name for s in scenarios]!r}")
+    if not levels or len(set(levels)) != len(levels):
+        raise UsageError("levels must be named, each differently", why=f"got {list(levels)!r}")
     timing = timing or Timing()
-    run_state = _Run(subjects, baseline, timing, manifest.seed, client, progress)
+    run_state = _Run(subjects, timing, manifest.seed, client, progress, names_level=len(levels) > 1)
     comparison = Comparison(
         kind=kind,
         manifest=manifest,
@@ -233,21 +248,22 @@ def run(
         subjects=names,
         baseline=baseline,
         scenarios=tuple(scenarios),
+        levels=tuple(levels),
         slices=(),
         cells=(),
         ratios=(),
-        foreign_core_share={},
+        foreign_load=(),
         doubts=(),
     )
-    for scenario in scenarios:
-        cells = run_state.scenario(scenario)
+    for workload in make_workloads(scenarios, levels):
+        cells = run_state.workload(workload)
         run_state.cells += cells
         comparison = replace(
             comparison,
             slices=tuple(run_state.slices),
             cells=tuple(run_state.cells),
             ratios=(*comparison.ratios, *summary.ratios(cells, baseline=baseline, seed=manifest.seed)),
-            foreign_core_share=dict(run_state.foreign),
+            foreign_load=tuple(run_state.foreign),
         )
         comparison = replace(comparison, doubts=checks.find_doubts(comparison))
         if path is not None:

@@ -23,6 +23,9 @@ from shared.lab.summary import VALUE_OF
 # How the two runs' values stand in texts where one of them has none.
 ABSENT = "absent"
 
+# Scenario, level and subject of a cell.
+Key = tuple[str, int, str]
+
 # What a table shows of a cell over all of its rounds; the ratios are made from single rounds.
 FIGURE_OF: Mapping[Measure, Callable[[CellSummary], float | None]] = {
     "rps": lambda cell: cell.achieved_rps,
@@ -53,10 +56,11 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class FigureChange:
-    """One figure of one subject under one scenario in both runs.
+    """One figure of one subject under one scenario at one level in both runs.
 
     Attributes:
         scenario: Name of the scenario.
+        concurrency: Connections that carried the load.
         subject: Name of the subject.
         measure: What was measured.
         a: In A, over all rounds: per second for rps, seconds for all else; None if it was not measured.
@@ -65,6 +69,7 @@ class FigureChange:
     """
 
     scenario: str
+    concurrency: int
     subject: str
     measure: Measure
     a: float | None
@@ -74,10 +79,11 @@ class FigureChange:
 
 @dataclass(frozen=True, slots=True)
 class RatioChange:
-    """One ratio of a subject to the baseline in both runs.
+    """One ratio of a subject to the baseline at one level in both runs.
 
     Attributes:
         scenario: Name of the scenario.
+        concurrency: Connections that carried the load.
         subject: Subject above the line.
         measure: What is divided.
         a: Ratio to the baseline in A, from paired rounds; None if there is none.
@@ -86,6 +92,7 @@ class RatioChange:
     """
 
     scenario: str
+    concurrency: int
     subject: str
     measure: Measure
     a: Ratio | None
@@ -103,7 +110,7 @@ class Difference:
         mismatches: What is not the program and differs.
         figures: Every figure that both have, in the table order of A.
         ratios: Every ratio that both have; none if they have not the same baseline.
-        only_a: Scenario and subject of what only A measured.
+        only_a: Scenario, level and subject of what only A measured.
         only_b: The same for B.
     """
 
@@ -112,8 +119,13 @@ class Difference:
     mismatches: tuple[Mismatch, ...]
     figures: tuple[FigureChange, ...]
     ratios: tuple[RatioChange, ...]
-    only_a: tuple[tuple[str, str], ...]
-    only_b: tuple[tuple[str, str], ...]
+    only_a: tuple[Key, ...]
+    only_b: tuple[Key, ...]
+
+    @property
+    def shows_levels(self) -> bool:
+        """Whether a cell must say its level to be told from another."""
+        return _has_levels(self.a, self.b)
 
 
 def between(a: Comparison, b: Comparison, *, any_environment: bool = False) -> Difference:
@@ -126,7 +138,7 @@ def between(a: Comparison, b: Comparison, *, any_environment: bool = False) -> D
 
     Raises:
         NotComparable: If more than the program differs.
-        UsageError: If they have no scenario and subject in common.
+        UsageError: If they have no scenario, level and subject in common.
     """
     mismatches = tuple(find_mismatches(a, b))
     if mismatches and not any_environment:
@@ -138,9 +150,12 @@ def between(a: Comparison, b: Comparison, *, any_environment: bool = False) -> D
     in_a, in_b = _cells(a), _cells(b)
     common = [key for key in in_a if key in in_b]
     if not common:
+        names = [
+            ", ".join(cell_name(key, shows_level=_has_levels(a, b)) for key in keys) or "none" for keys in (in_a, in_b)
+        ]
         raise UsageError(
-            "The two results have no scenario and subject in common",
-            why=f"A has {_list(in_a)}, B has {_list(in_b)}",
+            "The two results have no scenario, level and subject in common",
+            why=f"A has {names[0]}, B has {names[1]}",
             hint="give two results of the same command",
         )
     return Difference(
@@ -154,8 +169,14 @@ def between(a: Comparison, b: Comparison, *, any_environment: bool = False) -> D
     )
 
 
+def cell_name(key: Key, *, shows_level: bool) -> str:
+    """Return a cell's name, such as /db at 32 asgi."""
+    scenario, level, subject = key
+    return f"{scenario} at {level} {subject}" if shows_level else f"{scenario} {subject}"
+
+
 def find_mismatches(a: Comparison, b: Comparison) -> Iterable[Mismatch]:
-    """Yield what is not the program and differs; the commit, the time, the seed and the number of rounds may."""
+    """Yield what is not the program and differs; commit, time, seed, levels and the number of rounds may."""
     scenarios = {s.name for s in a.scenarios} & {s.name for s in b.scenarios}
     # The settings of a subject that only one of them has say nothing about the others.
     alone = set(a.subjects) ^ set(b.subjects)
@@ -192,36 +213,31 @@ def _facts(comparison: Comparison, scenarios: set[str], alone: set[str]) -> dict
     return {item: str(value) for item, value in facts.items()}
 
 
-def _cells(comparison: Comparison) -> dict[tuple[str, str], CellSummary]:
-    return {(cell.scenario, cell.subject): cell for cell in comparison.cells}
+def _cells(comparison: Comparison) -> dict[Key, CellSummary]:
+    return {(cell.scenario, cell.concurrency, cell.subject): cell for cell in comparison.cells}
+
+
+def _has_levels(a: Comparison, b: Comparison) -> bool:
+    return len({*a.levels, *b.levels}) > 1
 
 
 def _figures(pairs: Iterable[tuple[CellSummary, CellSummary]], *, seed: int) -> Iterable[FigureChange]:
     for a, b in pairs:
         for measure, figure in FIGURE_OF.items():
             above, below = _round_values(b, measure), _round_values(a, measure)
-            yield FigureChange(a.scenario, a.subject, measure, figure(a), figure(b), _over(above, below, seed=seed))
+            ratio = _over(above, below, seed=seed)
+            yield FigureChange(a.scenario, a.concurrency, a.subject, measure, figure(a), figure(b), ratio)
 
 
-def _ratios(a: Comparison, b: Comparison, common: Iterable[tuple[str, str]]) -> Iterable[RatioChange]:
+def _ratios(a: Comparison, b: Comparison, common: Iterable[Key]) -> Iterable[RatioChange]:
     if a.baseline != b.baseline:
         return
-    for scenario, subject in common:
-        if subject == a.baseline:
+    for key in common:
+        if key[-1] == a.baseline:
             continue
         for measure in FIGURE_OF:
-            yield RatioChange(
-                scenario,
-                subject,
-                measure,
-                a.ratio(scenario, subject, measure),
-                b.ratio(scenario, subject, measure),
-                _over(
-                    _round_ratios(b, scenario, subject, measure),
-                    _round_ratios(a, scenario, subject, measure),
-                    seed=b.manifest.seed,
-                ),
-            )
+            ratio = _over(_round_ratios(b, key, measure), _round_ratios(a, key, measure), seed=b.manifest.seed)
+            yield RatioChange(*key, measure, a.ratio(*key, measure), b.ratio(*key, measure), ratio)
 
 
 def _over(above: list[float], below: list[float], *, seed: int) -> Ratio | None:
@@ -230,9 +246,10 @@ def _over(above: list[float], below: list[float], *, seed: int) -> Ratio | None:
     return unpaired_ratio(above, below, seed=seed)
 
 
-def _round_ratios(comparison: Comparison, scenario: str, subject: str, measure: Measure) -> list[float]:
+def _round_ratios(comparison: Comparison, key: Key, measure: Measure) -> list[float]:
     """Return a subject's ratio to the baseline in each round, in which the machine's state has cancelled."""
-    above, below = comparison.cell(scenario, subject), comparison.cell(scenario, comparison.baseline)
+    scenario, level, _ = key
+    above, below = comparison.cell(*key), comparison.cell(scenario, level, comparison.baseline)
     if above is None or below is None:
         return []
     pairs = zip(_round_values(above, measure), _round_values(below, measure), strict=False)
@@ -247,7 +264,3 @@ def _round_values(cell: CellSummary, measure: Measure) -> list[float]:
     values = [VALUE_OF[measure](values) for values in cell.rounds]
     usable = [value for value in values if value is not None and value > 0 and math.isfinite(value)]
     return usable if len(usable) == len(values) else []
-
-
-def _list(keys: Iterable[tuple[str, str]]) -> str:
-    return ", ".join(" ".join(key) for key in keys) or "none"

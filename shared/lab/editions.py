@@ -11,7 +11,6 @@ from sqlalchemy import create_engine
 from shared.config import Edition
 from shared.config import Settings
 from shared.config import mask
-from shared.contract import CONTRACT
 from shared.engine import engine_url
 from shared.lab import bench_services
 from shared.lab import bench_trace
@@ -20,8 +19,7 @@ from shared.lab.compare import Progress
 from shared.lab.compare import RunningSubject
 from shared.lab.environment import manifest
 from shared.lab.load import LoadClient
-from shared.lab.plan import Scenario
-from shared.lab.plan import Timing
+from shared.lab.plan import Plan
 from shared.lab.process import CoreRoles
 from shared.lab.process import choose_cores
 from shared.lab.process import edition_spec
@@ -33,30 +31,20 @@ from shared.lab.thresholds import Names
 from shared.lab.tracing.result import TraceBench
 from shared.statements import SERVER_VERSION
 
-# What the first comparison loads: no database, one row, many statements, a transaction, a page, a slow query.
-COMPARED = ("plaintext", "db", "queries", "updates", "fortunes", "sleep")
-EDITIONS: tuple[Edition, ...] = ("wsgi", "asgi")
+EDITIONS: tuple[Edition, Edition] = ("wsgi", "asgi")
 BASELINE: Edition = "wsgi"
 
 
-def scenarios() -> tuple[Scenario, ...]:
-    """Return the scenarios of the comparison, with the contract's load targets."""
-    targets = {endpoint.name: endpoint.load[0] for endpoint in CONTRACT if endpoint.load}
-    return tuple(Scenario(targets[name], targets[name]) for name in COMPARED)
-
-
-def names() -> Names:
-    """Return what the comparison will hold, before there is one."""
-    return Names(EDITIONS, BASELINE, tuple(scenario.name for scenario in scenarios()))
+def names(plan: Plan) -> Names:
+    """Return what a plan's comparison will hold, before there is one."""
+    return Names(EDITIONS, BASELINE, tuple(scenario.name for scenario in plan.scenarios), plan.levels)
 
 
 def compare_editions(
     settings: Settings,
     url: str,
+    plan: Plan,
     *,
-    seed: int,
-    rounds: int | None,
-    connections: int,
     directory: Path,
     progress: Progress,
 ) -> tuple[Comparison, Path]:
@@ -65,9 +53,7 @@ def compare_editions(
     Args:
         settings: Settings of both services.
         url: The database, without a driver.
-        seed: Fixes order and resampling.
-        rounds: Rounds per scenario; None for the default.
-        connections: Connections under load.
+        plan: What is sent, over how many connections, how often and how long.
         directory: Where the result is written.
         progress: Called with one line at each step.
 
@@ -76,20 +62,20 @@ def compare_editions(
         NotComparable: If an edition answers a scenario with nothing but failures.
     """
     cores = choose_cores()
-    made = _manifest(settings, url, seed, cores)
+    made = _manifest(settings, url, plan.seed, cores)
     path = result_path(directory, "compare", made.time_utc)
-    timing = Timing(concurrency=connections) if rounds is None else Timing(concurrency=connections, rounds=rounds)
     environ = _environ(url)
     specs = [edition_spec(edition, environ) for edition in EDITIONS]
     progress("starting both editions")
     with running(specs, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
         result = compare.run(
             [RunningSubject.of_service(service) for service in services],
-            scenarios(),
+            plan.scenarios,
             client=client,
             manifest=made,
             baseline=BASELINE,
-            timing=timing,
+            levels=plan.levels,
+            timing=plan.timing,
             path=path,
             progress=progress,
         )
@@ -105,7 +91,15 @@ def bench_editions(
     directory: Path,
     progress: Progress,
 ) -> tuple[Comparison, ...]:
-    """Compare each edition with a raw driver under the same server; arguments as for `compare_editions`.
+    """Compare each edition with a raw driver under the same server.
+
+    Args:
+        settings: Settings of both editions.
+        url: The database, without a driver.
+        seed: Fixes order and resampling.
+        rounds: Rounds per scenario; None for the default.
+        directory: Where the results are written.
+        progress: Called with one line at each step.
 
     Raises:
         EnvironmentFailure: If a service does not start, or ends.

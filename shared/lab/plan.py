@@ -8,6 +8,12 @@ from typing import Literal
 # Closed: a connection sends when its last answer is complete. Open: requests fall due on a schedule. Two questions.
 LoadModel = Literal["closed", "open"]
 
+# Levels of a comparison that names none.
+LEVELS = (32,)
+# Up to so many connections the ramp is as stated; beyond, it grows with them. With a tenth of a second for 128 equal
+# sleeps of 50 ms behind ten connections of a pool, the window would tell of a third more answers than there are.
+RAMP_CONNECTIONS = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -54,19 +60,37 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One subject under one scenario."""
+class Workload:
+    """One scenario at one level: what is measured, summarised, compared and doubted by itself.
+
+    Attributes:
+        scenario: What is sent.
+        concurrency: Connections, each with at most one request in flight.
+    """
 
     scenario: Scenario
+    concurrency: int
+
+    def __post_init__(self) -> None:
+        """Refuse a level at which nothing is sent."""
+        if self.concurrency < 1:
+            raise ValueError(f"'concurrency' must be at least 1 (got {self.concurrency!r})")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One subject under one workload."""
+
+    workload: Workload
     subject: Subject
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One slice of every cell of a scenario, in order; the unit that intervals are made from.
+    """One slice of every cell of a workload, in order; the unit that intervals are made from.
 
     Attributes:
-        index: Number of the round within its scenario, from 0.
+        index: Number of the round within its workload, from 0.
         cells: The slices to run, each cell once.
     """
 
@@ -76,16 +100,16 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long and how hard each slice loads its subject.
+    """How often and how long each slice loads its subject.
 
     Attributes:
-        rounds: Rounds per scenario.
-        ramp_s: Load before the window of a slice, in seconds; its samples are kept, but not summarised.
+        rounds: Rounds per workload.
+        ramp_s: Load before the window of a slice, in seconds, for up to RAMP_CONNECTIONS connections; its samples are
+            kept, but not summarised.
         window_s: Measured window of a slice, in seconds.
         response_timeout_s: A response that takes longer, in seconds, is an error of kind timeout.
         warm_up_slice_s: Length of one warm-up slice, in seconds.
         warm_up_slices: Upper bound on warm-up slices per cell.
-        concurrency: Connections, each with at most one request in flight.
     """
 
     rounds: int = 10
@@ -94,11 +118,10 @@ class Timing:
     response_timeout_s: float = 5.0
     warm_up_slice_s: float = 0.2
     warm_up_slices: int = 6
-    concurrency: int = 32
 
     def __post_init__(self) -> None:
         """Refuse values that no plan can be made from."""
-        for name, least in (("rounds", 3), ("concurrency", 1), ("warm_up_slices", 1)):
+        for name, least in (("rounds", 3), ("warm_up_slices", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"'{name}' must be at least {least} (got {getattr(self, name)!r})")
         for name in ("window_s", "response_timeout_s", "warm_up_slice_s"):
@@ -107,34 +130,69 @@ class Timing:
         if self.ramp_s < 0:
             raise ValueError(f"'ramp_s' must not be negative (got {self.ramp_s!r})")
 
-    def scenario_s(self, subjects: int) -> float:
-        """Return the load time of one scenario, in seconds, when every warm-up uses its bound."""
-        slices = self.rounds * (self.ramp_s + self.window_s)
+    def ramp_of(self, concurrency: int) -> float:
+        """Return the load before a window at a level, in seconds.
+
+        Load begins on all connections at once, so the first answers come out of a queue that is still filling. It is
+        full when each connection has had its turn, which takes the longer the more there are.
+        """
+        return self.ramp_s * max(1.0, concurrency / RAMP_CONNECTIONS)
+
+    def workload_s(self, concurrency: int, subjects: int) -> float:
+        """Return the load time of one workload, in seconds, when every warm-up uses its bound."""
+        slices = self.rounds * (self.ramp_of(concurrency) + self.window_s)
         return subjects * (slices + self.warm_up_slices * self.warm_up_slice_s)
 
 
-def make_rounds(scenario: Scenario, subjects: Sequence[Subject], *, rounds: int, seed: int) -> tuple[Round, ...]:
-    """Return the rounds of one scenario in interleaved, seeded random order.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that one comparison runs.
+
+    Attributes:
+        scenarios: What is sent, in table order.
+        levels: Concurrency at which each scenario is measured, in table order.
+        timing: Rounds and windows of each of them.
+        seed: Fixes the order of slices and the resampling.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    levels: tuple[int, ...]
+    timing: Timing
+    seed: int
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """Every scenario at every level, in the order in which they are run."""
+        return make_workloads(self.scenarios, self.levels)
+
+
+def make_workloads(scenarios: Sequence[Scenario], levels: Sequence[int]) -> tuple[Workload, ...]:
+    """Return every scenario at every level, all levels of a scenario together."""
+    return tuple(Workload(scenario, level) for scenario in scenarios for level in levels)
+
+
+def make_rounds(workload: Workload, subjects: Sequence[Subject], *, rounds: int, seed: int) -> tuple[Round, ...]:
+    """Return the rounds of one workload in interleaved, seeded random order.
 
     Rounds come in mirrored pairs, A B then B A, and the order of each pair is drawn anew: a drift that is linear over a
     pair touches all subjects alike, and no subject keeps the first place. An odd last round is drawn by itself.
 
     Args:
-        scenario: What every slice sends.
+        workload: What every slice sends, and over how many connections.
         subjects: What is loaded; their names must differ.
         rounds: Number of rounds.
-        seed: Together with the scenario's name it fixes the order.
+        seed: Together with the scenario's name and the level it fixes the order.
 
     Raises:
         ValueError: If there is no subject, or two share a name.
     """
     if not subjects or len({subject.name for subject in subjects}) != len(subjects):
         raise ValueError(f"subjects must be named, each differently (got {[s.name for s in subjects]!r})")
-    # Seeded by text, so that adding a scenario leaves the order of the others as it was.
-    generator = random.Random(f"{seed}/{scenario.name}")
+    # Seeded by text, so that adding a scenario or a level leaves the order of the others as it was.
+    generator = random.Random(f"{seed}/{workload.scenario.name}/{workload.concurrency}")
     planned: list[Round] = []
     while len(planned) < rounds:
-        order = [Cell(scenario, subject) for subject in subjects]
+        order = [Cell(workload, subject) for subject in subjects]
         generator.shuffle(order)
         planned.append(Round(len(planned), tuple(order)))
         if len(planned) < rounds:

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from shared.lab.plan import LoadModel
 from shared.lab.plan import Scenario
 from shared.lab.plan import Timing
+from shared.lab.plan import Workload
+from shared.lab.plan import make_workloads
 from shared.lab.statistics import Ratio
 
-# 1: first version.
-SCHEMA_VERSION = 1
+# 1: first version. 2: every slice, summary and doubt says at which level of concurrency.
+SCHEMA_VERSION = 2
 
 # Order is the code on the wire between the load client and its parent, and in the sample files.
 ERROR_KINDS = ("refused", "reset", "timeout", "premature_close", "parse", "other")
@@ -80,8 +82,9 @@ class Slice:
 
     Attributes:
         scenario: Name of the scenario.
+        concurrency: Connections that carried the load.
         subject: Name of the subject.
-        round: Number of the round within the scenario.
+        round: Number of the round within the scenario at this level.
         position: Place within the round, from 0.
         start_ns: When load began.
         window_start_ns: Start of the measured window.
@@ -96,6 +99,7 @@ class Slice:
     """
 
     scenario: str
+    concurrency: int
     subject: str
     round: int
     position: int
@@ -135,10 +139,11 @@ class RoundValues:
 
 @dataclass(frozen=True, slots=True)
 class CellSummary:
-    """One subject under one scenario, over all rounds.
+    """One subject under one scenario at one level, over all rounds.
 
     Attributes:
         scenario: Name of the scenario.
+        concurrency: Connections that carried the load.
         subject: Name of the subject.
         achieved_rps: Responses with a 2xx status per second, over all windows.
         samples: Responses with a 2xx status that were due in a window; the percentiles are theirs.
@@ -156,6 +161,7 @@ class CellSummary:
     """
 
     scenario: str
+    concurrency: int
     subject: str
     achieved_rps: float
     samples: int
@@ -188,6 +194,7 @@ class RatioSummary:
 
     Attributes:
         scenario: Name of the scenario.
+        concurrency: Connections that carried the load.
         measure: What is divided.
         numerator: Subject above the line.
         denominator: Subject below the line, the baseline.
@@ -195,10 +202,26 @@ class RatioSummary:
     """
 
     scenario: str
+    concurrency: int
     measure: Measure
     numerator: str
     denominator: str
     ratio: Ratio | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignLoad:
+    """What other programs took while one scenario was measured at one level.
+
+    Attributes:
+        scenario: Name of the scenario.
+        concurrency: Connections that carried the load.
+        cores: CPU seconds per second, time stolen by the hypervisor included.
+    """
+
+    scenario: str
+    concurrency: int
+    cores: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +234,7 @@ class Doubt:
         next_step: What to do about it.
         value: The number that raised it.
         scenario: Scenario it touches; None for all.
+        concurrency: Level of it that it touches; None for all.
         subject: Subject it touches; None for all.
     """
 
@@ -219,6 +243,7 @@ class Doubt:
     next_step: str
     value: float
     scenario: str | None = None
+    concurrency: int | None = None
     subject: str | None = None
 
 
@@ -271,14 +296,15 @@ class Comparison:
         kind: Which command made it.
         manifest: Where, when and with what.
         model: Closed or open load.
-        timing: Rounds, windows, connections.
+        timing: Rounds and windows.
         subjects: Names in table order.
         baseline: The subject below the line of every ratio.
         scenarios: What was sent, in table order; those not yet measured have no cell.
+        levels: Connections that carried the load of each scenario, one level after the other, in table order.
         slices: Raw record of every slice.
-        cells: Summary of each subject under each scenario.
+        cells: Summary of each subject under each scenario at each level.
         ratios: Each other subject over the baseline.
-        foreign_core_share: By scenario, processors kept busy by others, in cores.
+        foreign_load: What other programs took meanwhile.
         doubts: Reasons not to trust a number.
         schema_version: Version of this record.
     """
@@ -290,20 +316,28 @@ class Comparison:
     subjects: tuple[str, ...]
     baseline: str
     scenarios: tuple[Scenario, ...]
+    levels: tuple[int, ...]
     slices: tuple[Slice, ...]
     cells: tuple[CellSummary, ...]
     ratios: tuple[RatioSummary, ...]
-    foreign_core_share: Mapping[str, float]
+    foreign_load: tuple[ForeignLoad, ...]
     doubts: tuple[Doubt, ...]
     schema_version: int = SCHEMA_VERSION
 
-    def cell(self, scenario: str, subject: str) -> CellSummary | None:
-        """Return the summary of a cell, or None if it was not measured."""
-        return next((c for c in self.cells if c.scenario == scenario and c.subject == subject), None)
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """Every scenario at every level, in table order."""
+        return make_workloads(self.scenarios, self.levels)
 
-    def ratio(self, scenario: str, subject: str, measure: Measure) -> Ratio | None:
+    def cell(self, scenario: str, concurrency: int, subject: str) -> CellSummary | None:
+        """Return the summary of a cell, or None if it was not measured."""
+        wanted = (scenario, concurrency, subject)
+        return next((c for c in self.cells if (c.scenario, c.concurrency, c.subject) == wanted), None)
+
+    def ratio(self, scenario: str, concurrency: int, subject: str, measure: Measure) -> Ratio | None:
         """Return a subject's ratio to the baseline, or None if there is none."""
+        wanted = (scenario, concurrency, subject, measure)
         for summary in self.ratios:
-            if (summary.scenario, summary.numerator, summary.measure) == (scenario, subject, measure):
+            if (summary.scenario, summary.concurrency, summary.numerator, summary.measure) == wanted:
                 return summary.ratio
         return None

@@ -1,7 +1,7 @@
-"""Comparisons as files: readable JSON with every summary, and the raw samples in one compressed .npz per scenario.
+"""Comparisons as files: readable JSON with every summary, and raw samples in a compressed .npz per scenario and level.
 
-A file appears whole or not at all: it is written beside its place and moved there. The samples of a scenario are
-written once, so exporting after each scenario costs no more than exporting at the end.
+A file appears whole or not at all: it is written beside its place and moved there. The samples of a scenario at
+a level are written once, so exporting after each costs no more than exporting at the end.
 """
 
 import dataclasses
@@ -29,6 +29,7 @@ from shared.lab.result import SCHEMA_VERSION
 from shared.lab.result import CellSummary
 from shared.lab.result import Comparison
 from shared.lab.result import Doubt
+from shared.lab.result import ForeignLoad
 from shared.lab.result import Manifest
 from shared.lab.result import RatioSummary
 from shared.lab.result import RequestErrors
@@ -57,9 +58,10 @@ class _Stored:
     subjects: tuple[str, ...]
     baseline: str
     scenarios: tuple[Scenario, ...]
+    levels: tuple[int, ...]
     cells: tuple[CellSummary, ...]
     ratios: tuple[RatioSummary, ...]
-    foreign_core_share: Mapping[str, float]
+    foreign_load: tuple[ForeignLoad, ...]
     doubts: tuple[Doubt, ...]
     schema_version: int
 
@@ -74,13 +76,13 @@ def result_path(directory: Path, kind: str, time_utc: str) -> Path:
 
 
 def write(comparison: Comparison, path: Path) -> None:
-    """Write a comparison; the raw samples of scenarios that have their file already are not written again."""
+    """Write a comparison; raw samples that have their file already are not written again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    measured = [s.name for s in comparison.scenarios if any(p.scenario == s.name for p in comparison.slices)]
-    files = {name: f"{path.stem}.{number:02}.npz" for number, name in enumerate(measured, start=1)}
-    for name, file in files.items():
+    measured = list(dict.fromkeys((piece.scenario, piece.concurrency) for piece in comparison.slices))
+    files = {key: f"{path.stem}.{number:02}.npz" for number, key in enumerate(measured, start=1)}
+    for key, file in files.items():
         if not (path.parent / file).exists():
-            arrays = _arrays([piece for piece in comparison.slices if piece.scenario == name])
+            arrays = _arrays([piece for piece in comparison.slices if (piece.scenario, piece.concurrency) == key])
             _write_atomically(path.parent / file, lambda handle, a=arrays: np.savez_compressed(handle, **a))  # type: ignore[misc]
     text = json.dumps(_to_json(comparison, files), indent=1, ensure_ascii=False) + "\n"
     _write_atomically(path, lambda handle: handle.write(text.encode()))
@@ -139,7 +141,7 @@ def _what_is_wrong(error: Exception) -> str:
 
 
 def _arrays(slices: list[Slice]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the columns of all slices of a scenario, one after the other, with the lengths to part them again."""
+    """Return the columns of all these slices, one after the other, with the lengths to part them again."""
     arrays: dict[str, np.ndarray[Any, Any]] = {
         "sample_counts": np.array([len(piece.samples) for piece in slices], dtype=np.int64),
         "error_counts": np.array([len(piece.errors) for piece in slices], dtype=np.int64),
@@ -165,7 +167,7 @@ def _write_atomically(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         raise
 
 
-def _to_json(comparison: Comparison, files: Mapping[str, str]) -> dict[str, object]:
+def _to_json(comparison: Comparison, files: Mapping[tuple[str, int], str]) -> dict[str, object]:
     """Return the record in reading order; slices lose their arrays to the sample files."""
     return {
         "schema_version": comparison.schema_version,
@@ -176,11 +178,14 @@ def _to_json(comparison: Comparison, files: Mapping[str, str]) -> dict[str, obje
         "subjects": comparison.subjects,
         "baseline": comparison.baseline,
         "scenarios": [{**dataclasses.asdict(s), "body": s.body.decode("latin-1")} for s in comparison.scenarios],
+        "levels": comparison.levels,
         "ratios": [dataclasses.asdict(ratio) for ratio in comparison.ratios],
         "doubts": [dataclasses.asdict(doubt) for doubt in comparison.doubts],
         "cells": [dataclasses.asdict(cell) for cell in comparison.cells],
-        "foreign_core_share": dict(comparison.foreign_core_share),
-        "sample_files": dict(files),
+        "foreign_load": [dataclasses.asdict(foreign) for foreign in comparison.foreign_load],
+        "sample_files": [
+            {"scenario": scenario, "concurrency": level, "file": file} for (scenario, level), file in files.items()
+        ],
         "slices": [{name: getattr(piece, name) for name in SLICE_FIELDS} for piece in comparison.slices],
     }
 
@@ -194,11 +199,12 @@ def _from_json(data: dict[str, Any], directory: Path | None) -> Comparison:
 
 
 def _slices(data: dict[str, Any], directory: Path) -> list[Slice]:
-    """Return the slices in their order, each with its part of its scenario's columns."""
-    parts = {name: iter(_parts(directory / file)) for name, file in data["sample_files"].items()}
+    """Return the slices in their order, each with its part of the columns in its scenario's and level's file."""
+    stored = data["sample_files"]
+    parts = {(f["scenario"], f["concurrency"]): iter(_parts(directory / f["file"])) for f in stored}
     slices: list[Slice] = []
     for fields in data["slices"]:
-        samples, errors = next(parts[fields["scenario"]])
+        samples, errors = next(parts[fields["scenario"], fields["concurrency"]])
         slices.append(Slice(**fields, samples=samples, errors=errors))
     return slices
 

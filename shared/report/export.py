@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 
+from shared.errors import UsageError
 from shared.lab.result import CellSummary
 from shared.lab.result import Comparison
 from shared.lab.result import Doubt
@@ -16,6 +18,19 @@ from shared.report.table import comparison_sheet
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
 # What Markdown, or a table of it, would take for its own.
 MARKUP = str.maketrans({"\\": "\\\\", "|": "\\|", "`": "\\`", "*": "\\*", "<": "&lt;", "\r": " ", "\n": " "})
+
+
+def choose(*, wants_json: bool, wants_csv: bool, wants_markdown: bool) -> Callable[[Comparison], str] | None:
+    """Return what makes the text in the format that is asked for; None if none is.
+
+    Raises:
+        UsageError: If more than one is asked for.
+    """
+    wishes = ((as_json, wants_json), (as_csv, wants_csv), (as_markdown, wants_markdown))
+    chosen = [make for make, is_wanted in wishes if is_wanted]
+    if len(chosen) > 1:
+        raise UsageError("Only one format can be printed", hint="give one of --json, --csv and --markdown")
+    return chosen[0] if chosen else None
 
 
 def as_json(comparison: Comparison) -> str:
@@ -32,10 +47,11 @@ def as_json(comparison: Comparison) -> str:
         "subjects": comparison.subjects,
         "baseline": comparison.baseline,
         "scenarios": [{**asdict(each), "body": each.body.decode("latin-1")} for each in comparison.scenarios],
+        "levels": comparison.levels,
         "ratios": [asdict(ratio) for ratio in comparison.ratios],
         "doubts": [asdict(doubt) for doubt in comparison.doubts],
         "cells": [asdict(cell) for cell in comparison.cells],
-        "foreign_core_share": dict(comparison.foreign_core_share),
+        "foreign_load": [asdict(foreign) for foreign in comparison.foreign_load],
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 
@@ -43,12 +59,12 @@ def as_json(comparison: Comparison) -> str:
 def as_csv(comparison: Comparison) -> str:
     """Return a line per cell under a line of names; not rounded, and empty where nothing was measured.
 
-    Times are in seconds; cpu_s_per_request is processor time of the server per 2xx response, peak_bytes its resident
-    memory. The ratio columns are empty for the baseline.
+    Times are in seconds; concurrency is the number of connections under load, cpu_s_per_request processor time of the
+    server per 2xx response, peak_bytes its resident memory. The ratio columns are empty for the baseline.
     """
     ratios = [f"{measure}_over_{comparison.baseline}" for measure in VALUE_OF]
     heads = [
-        *("scenario", "subject", "rps", *(f"{name}_s" for name in PERCENTILES)),
+        *("scenario", "concurrency", "subject", "rps", *(f"{name}_s" for name in PERCENTILES)),
         *("errors", "rejected", "cpu_s_per_request", "peak_bytes"),
         *(f"{ratio}{end}" for ratio in ratios for end in ("", "_low", "_high")),
     ]
@@ -58,7 +74,8 @@ def as_csv(comparison: Comparison) -> str:
     for cell in comparison.cells:
         writer.writerow(
             [
-                *(cell.scenario, cell.subject, cell.achieved_rps, *map(cell.percentiles_s.get, PERCENTILES)),
+                *(cell.scenario, cell.concurrency, cell.subject, cell.achieved_rps),
+                *map(cell.percentiles_s.get, PERCENTILES),
                 *(cell.error_count, cell.rejected_count, cell.server_cpu_s_per_request, cell.server_peak_bytes),
                 *_ratios(comparison, cell),
             ]
@@ -70,7 +87,7 @@ def as_markdown(comparison: Comparison) -> str:
     """Return the printed table as one of GitHub's, then every doubt and every note as a list."""
     sheet = comparison_sheet(comparison) if comparison.kind == "compare" else bench_sheet(comparison)
     lines = [*_table(sheet), ""]
-    lines += [_doubt(doubt) for doubt in comparison.doubts]
+    lines += [_doubt(doubt, shows_level=sheet.shows_levels) for doubt in comparison.doubts]
     lines += [f"- {_escape(note)}" for note in sheet.notes]
     return "\n".join(lines) + "\n"
 
@@ -79,7 +96,7 @@ def _ratios(comparison: Comparison, cell: CellSummary) -> list[float | None]:
     """Return value and interval of each of a cell's ratios to the baseline."""
     columns: list[float | None] = []
     for measure in VALUE_OF:
-        ratio = comparison.ratio(cell.scenario, cell.subject, measure)
+        ratio = comparison.ratio(cell.scenario, cell.concurrency, cell.subject, measure)
         columns += [None] * 3 if ratio is None else [ratio.value, ratio.low, ratio.high]
     return columns
 
@@ -93,8 +110,9 @@ def _row(cells: tuple[str, ...]) -> str:
     return f"| {' | '.join(map(_escape, cells))} |"
 
 
-def _doubt(doubt: Doubt) -> str:
-    where = " ".join(_escape(part) for part in (doubt.scenario, doubt.subject) if part)
+def _doubt(doubt: Doubt, *, shows_level: bool) -> str:
+    level = f"at {doubt.concurrency}" if shows_level and doubt.concurrency else ""
+    where = " ".join(_escape(part) for part in (doubt.scenario, level, doubt.subject) if part)
     title = f"**{doubt.code}**, {where}" if where else f"**{doubt.code}**"
     return f"- {title}: {_escape(doubt.message)}. Next: {_escape(doubt.next_step)}."
 

@@ -38,6 +38,12 @@ def exact(number: float) -> str:
     return f"{number:.6g}"
 
 
+def duration(seconds: float) -> str:
+    """Return a length of time in whole seconds, from a minute on with minutes, such as 18 min 05 s."""
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
+
+
 def ratio(value: float, low: float, high: float, places: int = 2) -> str:
     """Return a ratio with its interval, such as 2.76 [2.71, 2.81]."""
     return f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]"

@@ -44,6 +44,7 @@ class Sheet:
         rows: Its lines.
         doubts: Doubts that touch all of it.
         notes: Lines below it.
+        shows_levels: Whether a doubt must say its level to be found in the table.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Sheet:
     rows: tuple[Row, ...]
     doubts: tuple[Doubt, ...]
     notes: tuple[str, ...]
+    shows_levels: bool = False
 
 
 def print_comparison(comparison: Comparison, stream: TextIO) -> None:
@@ -123,7 +125,11 @@ def recorder_sheet(costs: Sequence[RecorderCost]) -> Sheet:
 
 
 def comparison_sheet(comparison: Comparison) -> Sheet:
-    """Return the table of `make compare`: two editions, and the ratio of their throughput."""
+    """Return the table of `make compare`: two editions, and the ratio of their throughput.
+
+    The level has a column only where there are several.
+    """
+    shows_levels = len(comparison.levels) > 1
     above = next(name for name in comparison.subjects if name != comparison.baseline)
     ratio_head = f"{above}_over_{comparison.baseline}"
     rows = [
@@ -131,6 +137,7 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
             (
                 cell.scenario if is_first else "",
                 cell.subject,
+                *([format.count(cell.concurrency)] if shows_levels else ()),
                 format.rate(cell.achieved_rps),
                 format.milliseconds(cell.percentiles_s.get("p50")),
                 format.milliseconds(cell.percentiles_s.get("p99")),
@@ -142,13 +149,18 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
         )
         for cell, is_first, doubts in _lines(comparison)
     ]
-    heads = ("scenario", "edition", "rps", "p50 ms", "p99 ms", "errors", "CPU s/1k", f"{ratio_head} rps")
+    level_heads = ("conns",) if shows_levels else ()
+    heads = (
+        *("scenario", "edition", *level_heads, "rps", "p50 ms", "p99 ms", "errors", "CPU s/1k"),
+        f"{ratio_head} rps",
+    )
     notes = (
         _how(comparison),
         "errors: no response, or a status other than 2xx; neither counts as throughput. CPU s/1k: CPU seconds of the "
         "server per 1,000 requests. Interval: 95 %, from rounds.",
     )
-    return Sheet("Closed-loop load on both editions", heads, tuple(rows), _about_all(comparison), notes)
+    title = "Closed-loop load on both editions"
+    return Sheet(title, heads, tuple(rows), _about_all(comparison), notes, shows_levels)
 
 
 def bench_sheet(comparison: Comparison) -> Sheet:
@@ -227,7 +239,8 @@ def _draw_rich(sheet: Sheet, console: Console) -> None:
     console.print(table)
     # A doubt inside a cell would widen its column beyond the terminal; it names its number instead.
     for doubt in (*sheet.doubts, *(doubt for row in sheet.rows for doubt in row.doubts)):
-        where = " ".join(part for part in (doubt.scenario, doubt.subject) if part)
+        level = f"at {doubt.concurrency}" if sheet.shows_levels and doubt.concurrency else ""
+        where = " ".join(part for part in (doubt.scenario, level, doubt.subject) if part)
         console.print(Text(f"! {where + ', ' if where else ''}{doubt.code}: {doubt.message}", style="yellow"))
     for advice in _advice(sheet):
         console.print(Text(advice, style="yellow"))
@@ -242,13 +255,15 @@ def _advice(sheet: Sheet) -> list[str]:
 
 
 def _lines(comparison: Comparison) -> Iterable[tuple[CellSummary, bool, tuple[Doubt, ...]]]:
-    """Yield each cell in table order, whether it opens its scenario, and the doubts to print below it."""
-    for scenario in comparison.scenarios:
-        cells = [cell for name in comparison.subjects if (cell := comparison.cell(scenario.name, name))]
+    """Yield each cell in table order, whether it opens its workload, and the doubts to print below it."""
+    for workload in comparison.workloads:
+        name, level = workload.scenario.name, workload.concurrency
+        cells = [cell for subject in comparison.subjects if (cell := comparison.cell(name, level, subject))]
         for cell in cells:
-            # What touches the scenario as a whole stands below its last line.
+            # What touches the workload as a whole stands below its last line.
             subjects = {cell.subject, None} if cell is cells[-1] else {cell.subject}
-            found = [d for d in comparison.doubts if d.scenario == scenario.name and d.subject in subjects]
+            touching = [d for d in comparison.doubts if (d.scenario, d.concurrency) == (name, level)]
+            found = [doubt for doubt in touching if doubt.subject in subjects]
             yield cell, cell is cells[0], tuple(found)
 
 
@@ -260,7 +275,7 @@ def _ratio(comparison: Comparison, cell: CellSummary, measure: Measure, *, shows
     """Return the ratio to the baseline as text; nothing for the baseline itself."""
     if cell.subject == comparison.baseline:
         return ""
-    ratio = comparison.ratio(cell.scenario, cell.subject, measure)
+    ratio = comparison.ratio(cell.scenario, cell.concurrency, cell.subject, measure)
     if ratio is None:
         return "no ratio"
     return NO_DIFFERENCE if not (ratio.difference_shown or shows_equal) else _interval(ratio)
@@ -272,8 +287,9 @@ def _interval(ratio: Ratio, places: int = 2) -> str:
 
 def _how(comparison: Comparison) -> str:
     timing, manifest = comparison.timing, comparison.manifest
+    levels = ", ".join(map(format.count, comparison.levels))
     return (
-        f"{timing.rounds} interleaved rounds of {timing.window_s:g} s, {timing.concurrency} connections, "
+        f"{timing.rounds} interleaved rounds of {timing.window_s:g} s, {levels} connections, "
         f"{comparison.model} model, seed {manifest.seed}; {manifest.cpu_model}, {manifest.cores} cores, "
         f"{manifest.python}, {manifest.time_utc}."
     )
