@@ -30,6 +30,10 @@ check: $(READY) ## Prove that both editions answer the same bytes (ARGS="URL URL
 compare: $(READY) ## Check, then load both editions and print the comparison (ARGS="--dry-run" for its plan)
 	@$(RUN) compare $(ARGS)
 
+.PHONY: diff
+diff: $(READY) ## Compare two results of make compare (ARGS="results/compare-....json latest")
+	@$(RUN) diff $(ARGS)
+
 .PHONY: bench-services
 bench-services: $(READY) ## Compare each edition with a raw driver under the same server
 	@$(RUN) bench-services $(ARGS)

@@ -1,6 +1,6 @@
 """The console script: every command behind the Makefile's targets.
 
-Exit codes: 0 fine, 1 a check or threshold failed, 2 usage, 3 environment, 4 the two services are not comparable.
+Exit codes: 0 fine, 1 a check or threshold failed, 2 usage, 3 environment, 4 what was to be compared is not comparable.
 A traceback is shown only with --debug.
 """
 
@@ -53,7 +53,8 @@ def _explain(error: AppError) -> int:
     if isinstance(error, CommandError):
         for label, text in (("Failed", error.what), ("Why", error.why), ("Next", error.hint)):
             if text:
-                _messages.print(f"{label + ':':8}{text}", markup=False)
+                lines = text.replace("\n", "\n" + " " * 8)
+                _messages.print(f"{label + ':':8}{lines}", markup=False)
     else:
         _messages.print(f"Failed: {error}", markup=False)
     return error.exit_code
@@ -118,30 +119,77 @@ def compare(
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
     profile: Annotated[Literal["quick", "full"], typer.Option(help="Values of options not given")] = "quick",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be measured, and start nothing")] = False,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(help="Exit 1 if this holds: 'asgi:/db:p99>50ms', 'asgi_over_wsgi:/db@32:rps<0.9'"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of the table")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of the table")] = False,
 ) -> None:
     """Check that both editions answer alike, then load both in interleaved rounds and compare."""
     from .lab import editions
+    from .lab import thresholds
     from .lab.parity import check as parity
     from .lab.profiles import make_plan
+    from .report import export
     from .report.parity import print_parity
     from .report.plan import print_plan
     from .report.table import print_comparison
+    from .report.thresholds import line
 
+    # What is typed wrongly must not show after two minutes.
+    exported = export.choose(wants_json=as_json, wants_csv=as_csv, wants_markdown=as_markdown)
+    if dry_run and exported is not None:
+        raise UsageError("--dry-run prints a plan, which has no other format", hint="leave one of the two options out")
+    wanted = [thresholds.parse(text) for text in fail_if or ()]
     settings = config.load()
     plan = make_plan(
         profile, lab=settings.lab, seed=seed, words=scenario, levels=concurrency, rounds=rounds, window_s=seconds
     )
+    thresholds.require_known(wanted, editions.names(plan))
     if dry_run:
-        print_plan(plan, ("wsgi", "asgi"), sys.stdout)
+        print_plan(plan, editions.EDITIONS, sys.stdout)
         return
     result = parity.run(settings, None, _progress, scope="quick")
     if not result.is_equal:
-        print_parity(result, sys.stdout)
+        print_parity(result, sys.stdout if exported is None else sys.stderr)
         raise NotComparable("The two editions do not answer alike, so nothing was timed", hint="make check")
     with _database(settings) as url:
         measured, path = editions.compare_editions(settings, url, plan, directory=RESULTS, progress=_progress)
-    print_comparison(measured, sys.stdout)
+    if exported is None:
+        print_comparison(measured, sys.stdout)
+    else:
+        print(exported(measured), end="")
+    sys.stdout.flush()
     _messages.print(f"Raw samples and manifest: {path}", markup=False)
+    judged = thresholds.judge(measured, wanted)
+    missed = [judgement for judgement in judged if not judgement.is_met]
+    for judgement in missed:
+        _messages.print(line(judgement), markup=False)
+    if missed:
+        raise CheckFailed(f"Of {len(judged)} thresholds {len(missed)} not met", hint=f"The result is in {path}")
+
+
+@cli.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="Result file, or latest: below the line")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Result file, or latest: above the line")],
+    any_environment: Annotated[
+        bool, typer.Option("--any-environment", help="Even if more than the program differs")
+    ] = False,
+) -> None:
+    """Compare two recorded results: figures and ratios of B over those of A, with intervals."""
+    from .lab import difference
+    from .lab import result_file
+    from .report.difference import print_difference
+
+    paths = [result_file.find(word, RESULTS) for word in (a, b)]
+    older, newer = (result_file.load(path, with_samples=False) for path in paths)
+    found = difference.between(older, newer, any_environment=any_environment)
+    for name, path in zip("AB", paths, strict=True):
+        _progress(f"{name}: {path}")
+    print_difference(found, sys.stdout)
 
 
 @cli.command("bench-services")

@@ -35,7 +35,7 @@ class AppError(Exception):
 
     Attributes:
         exit_code: Exit code of a command that ends with it (1 check failed, 2 usage, 3 environment,
-            4 the two services are not comparable).
+            4 what was to be compared is not comparable).
     """
 
     exit_code: ClassVar[int] = 1
@@ -76,7 +76,7 @@ class EnvironmentFailure(CommandError):
 
 
 class NotComparable(CommandError):
-    """The two services do not answer alike, so timing them would compare nothing."""
+    """What was to be compared differs where it must not: services in their answers, results in their conditions."""
 
     exit_code = 4
 

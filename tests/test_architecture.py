@@ -65,6 +65,8 @@ REPORTED = (
     "shared.lab.statistics",
     "shared.lab.checks",
     "shared.lab.summary",
+    "shared.lab.difference",
+    "shared.lab.thresholds",
     "shared.lab.parity.result",
     "shared.lab.tracing.result",
     "shared.lab.tracing.repeat",

@@ -27,8 +27,17 @@ from shared.lab.process import running
 from shared.lab.result import Comparison
 from shared.lab.result import Manifest
 from shared.lab.result_file import result_path
+from shared.lab.thresholds import Names
 from shared.lab.tracing.result import TraceBench
 from shared.statements import SERVER_VERSION
+
+EDITIONS: tuple[Edition, Edition] = ("wsgi", "asgi")
+BASELINE: Edition = "wsgi"
+
+
+def names(plan: Plan) -> Names:
+    """Return what a plan's comparison will hold, before there is one."""
+    return Names(EDITIONS, BASELINE, tuple(scenario.name for scenario in plan.scenarios), plan.levels)
 
 
 def compare_editions(
@@ -56,7 +65,7 @@ def compare_editions(
     made = _manifest(settings, url, plan.seed, cores)
     path = result_path(directory, "compare", made.time_utc)
     environ = _environ(url)
-    specs = (edition_spec("wsgi", environ), edition_spec("asgi", environ))
+    specs = [edition_spec(edition, environ) for edition in EDITIONS]
     progress("starting both editions")
     with running(specs, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
         result = compare.run(
@@ -64,7 +73,7 @@ def compare_editions(
             plan.scenarios,
             client=client,
             manifest=made,
-            baseline="wsgi",
+            baseline=BASELINE,
             levels=plan.levels,
             timing=plan.timing,
             path=path,

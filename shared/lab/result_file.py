@@ -8,16 +8,21 @@ import dataclasses
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Callable
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from typing import BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
+from pydantic import TypeAdapter
+from pydantic import ValidationError
 
 from shared.errors import UsageError
+from shared.lab.plan import LoadModel
 from shared.lab.plan import Scenario
 from shared.lab.plan import Timing
 from shared.lab.result import SCHEMA_VERSION
@@ -28,14 +33,40 @@ from shared.lab.result import ForeignLoad
 from shared.lab.result import Manifest
 from shared.lab.result import RatioSummary
 from shared.lab.result import RequestErrors
-from shared.lab.result import RoundValues
+from shared.lab.result import ResultKind
 from shared.lab.result import Samples
 from shared.lab.result import Slice
-from shared.lab.statistics import Ratio
 
 SLICE_FIELDS = tuple(f.name for f in dataclasses.fields(Slice) if f.name not in {"samples", "errors"})
 SAMPLE_FIELDS = tuple(f.name for f in dataclasses.fields(Samples))
 ERROR_FIELDS = tuple(f.name for f in dataclasses.fields(RequestErrors))
+# The word for the newest comparison.
+LATEST = "latest"
+WHERE = "give a file under results/"
+# What reading a file that was cut or changed can end with.
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, StopIteration, EOFError, OSError, BadZipFile, zlib.error)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Stored:
+    """A comparison without its slices, as its JSON holds it."""
+
+    kind: ResultKind
+    manifest: Manifest
+    model: LoadModel
+    timing: Timing
+    subjects: tuple[str, ...]
+    baseline: str
+    scenarios: tuple[Scenario, ...]
+    levels: tuple[int, ...]
+    cells: tuple[CellSummary, ...]
+    ratios: tuple[RatioSummary, ...]
+    foreign_load: tuple[ForeignLoad, ...]
+    doubts: tuple[Doubt, ...]
+    schema_version: int
+
+
+STORED_FIELDS = tuple(f.name for f in dataclasses.fields(_Stored))
 
 
 def result_path(directory: Path, kind: str, time_utc: str) -> Path:
@@ -57,26 +88,56 @@ def write(comparison: Comparison, path: Path) -> None:
     _write_atomically(path, lambda handle: handle.write(text.encode()))
 
 
-def load(path: Path) -> Comparison:
-    """Read a comparison back, raw samples included.
+def find(word: str, directory: Path) -> Path:
+    """Return the file that a word names: a path, or `latest` for the newest comparison in a directory.
 
     Raises:
-        UsageError: If the file is not a result, or one of another schema version.
+        UsageError: If there is no comparison yet.
+    """
+    if word != LATEST:
+        return Path(word)
+    # Their names hold the time, so the newest is the last.
+    found = max(directory.glob("compare-*.json"), default=None, key=lambda path: path.name)
+    if found is None:
+        raise UsageError(f"There is no {LATEST} comparison", why=f"{directory}/ holds none", hint="make compare")
+    return found
+
+
+def load(path: Path, *, with_samples: bool = True) -> Comparison:
+    """Read a comparison back.
+
+    Args:
+        path: Its JSON file.
+        with_samples: Whether to read the raw samples, too; without them it has no slices.
+
+    Raises:
+        UsageError: If the file cannot be read, is not a result, one of another schema version, or damaged.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         version = data["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{path} is not a result", why=f"{type(error).__name__}: {error}", hint="give a file under results/"
-        ) from error
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}", why=error.strerror or str(error), hint=WHERE) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"{path} is not a result", why=f"{type(error).__name__}: {error}", hint=WHERE) from error
     if version != SCHEMA_VERSION:
         raise UsageError(
             f"{path} has schema version {version!r}",
             why=f"this program reads version {SCHEMA_VERSION}",
             hint="use the commit in its manifest, or measure again",
         )
-    return _from_json(data, path.parent)
+    try:
+        return _from_json(data, path.parent if with_samples else None)
+    except DAMAGE as error:
+        raise UsageError(f"{path} is damaged", why=_what_is_wrong(error), hint="measure again") from error
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """Return in one line why a result cannot be read."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _arrays(slices: list[Slice]) -> dict[str, np.ndarray[Any, Any]]:
@@ -129,32 +190,12 @@ def _to_json(comparison: Comparison, files: Mapping[tuple[str, int], str]) -> di
     }
 
 
-def _from_json(data: dict[str, Any], directory: Path) -> Comparison:
-    manifest = data["manifest"]
-    manifest["command"] = tuple(manifest["command"])
-    manifest["load_average"] = tuple(manifest["load_average"])
-    return Comparison(
-        schema_version=data["schema_version"],
-        kind=data["kind"],
-        manifest=Manifest(**manifest),
-        model=data["model"],
-        timing=Timing(**data["timing"]),
-        subjects=tuple(data["subjects"]),
-        baseline=data["baseline"],
-        scenarios=tuple(Scenario(**{**s, "body": s["body"].encode("latin-1")}) for s in data["scenarios"]),
-        levels=tuple(data["levels"]),
-        slices=tuple(_slices(data, directory)),
-        cells=tuple(_cell(cell) for cell in data["cells"]),
-        ratios=tuple(RatioSummary(**{**r, "ratio": r["ratio"] and Ratio(**r["ratio"])}) for r in data["ratios"]),
-        foreign_load=tuple(ForeignLoad(**foreign) for foreign in data["foreign_load"]),
-        doubts=tuple(Doubt(**doubt) for doubt in data["doubts"]),
-    )
-
-
-def _cell(data: dict[str, Any]) -> CellSummary:
-    statuses = {int(status): count for status, count in data["statuses"].items()}
-    rounds = tuple(RoundValues(**values) for values in data["rounds"])
-    return CellSummary(**{**data, "statuses": statuses, "rounds": rounds})
+def _from_json(data: dict[str, Any], directory: Path | None) -> Comparison:
+    """Return the record, each value of the type it is declared with; without a directory it has no slices."""
+    scenarios = [{**scenario, "body": scenario["body"].encode("latin-1")} for scenario in data["scenarios"]]
+    stored = TypeAdapter(_Stored).validate_python({**data, "scenarios": scenarios})
+    slices = () if directory is None else tuple(_slices(data, directory))
+    return Comparison(**{name: getattr(stored, name) for name in STORED_FIELDS}, slices=slices)
 
 
 def _slices(data: dict[str, Any], directory: Path) -> list[Slice]:
@@ -169,7 +210,8 @@ def _slices(data: dict[str, Any], directory: Path) -> list[Slice]:
 
 
 def _parts(file: Path) -> list[tuple[Samples, RequestErrors]]:
-    with np.load(file, allow_pickle=False) as stored:
+    # Opened here, because numpy leaves a file open in which it finds no archive.
+    with file.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     sample_ends = np.cumsum(arrays["sample_counts"])[:-1]
     error_ends = np.cumsum(arrays["error_counts"])[:-1]

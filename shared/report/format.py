@@ -33,6 +33,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def exact(number: float) -> str:
+    """Return a number with six significant figures, to tell it from a bound that it is near."""
+    return f"{number:.6g}"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time in whole seconds, from a minute on with minutes, such as 18 min 05 s."""
     whole = round(seconds)
