@@ -139,7 +139,7 @@ class Handler:
         body = b"" if endpoint.body == "none" else await self._body(request)
         parameters = self._bind(path, request.query, request.header, body) if type(body) is bytes else body
         if trace is not None:
-            trace.finish(lambda: stages.validation(parameters))
+            trace.finish(partial(stages.validation, parameters))
         if endpoint.streams:
             return await self._streamed(request, parameters)
         if endpoint.needs == "nothing":

@@ -131,7 +131,7 @@ class Handler:
         query = request.environ["QUERY_STRING"]
         parameters = self._bind(path, query, request.header, body) if type(body) is bytes else body
         if trace is not None:
-            trace.finish(lambda: stages.validation(parameters))
+            trace.finish(partial(stages.validation, parameters))
         if endpoint.streams:
             return self._streamed(request, parameters)
         if endpoint.needs == "nothing":
