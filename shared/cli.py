@@ -129,9 +129,9 @@ def compare(
 ) -> None:
     """Check that both editions answer alike, then load both in interleaved rounds and compare."""
     from .lab import editions
-    from .lab import thresholds
     from .lab.parity import check as parity
-    from .lab.profiles import make_plan
+    from .lab.planning.profiles import make_plan
+    from .lab.results import thresholds
     from .report import export
     from .report.parity import print_parity
     from .report.plan import print_plan
@@ -180,8 +180,8 @@ def diff(
     ] = False,
 ) -> None:
     """Compare two recorded results: figures and ratios of B over those of A, with intervals."""
-    from .lab import difference
-    from .lab import result_file
+    from .lab.results import difference
+    from .lab.results import files as result_file
     from .report.difference import print_difference
 
     paths = [result_file.find(word, RESULTS) for word in (a, b)]

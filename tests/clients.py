@@ -15,9 +15,9 @@ from threading import Event
 from typing import Any
 from typing import TypeVar
 
-from shared.lab.process import HOST
-from shared.lab.process import Service
-from shared.lab.process import free_port
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
+from shared.lab.services.process import free_port
 
 T = TypeVar("T")
 

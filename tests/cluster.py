@@ -13,7 +13,7 @@ import psutil
 import psycopg2
 
 from shared import postgres
-from shared.lab.process import HOST
+from shared.lab.services.process import HOST
 from shared.postgres.account import find_account
 from shared.postgres.account import programs
 from shared.postgres.home import Home

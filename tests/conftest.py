@@ -16,8 +16,8 @@ from sqlalchemy.engine import make_url
 from shared import postgres
 from shared.config import Edition
 from shared.config import Settings
-from shared.lab.process import Service
-from shared.lab.process import edition_spec
+from shared.lab.services.process import Service
+from shared.lab.services.process import edition_spec
 
 # The secret with which tests, like the parity check, may fix random numbers.
 CHECK_TOKEN = "token-of-the-tests"

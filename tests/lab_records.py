@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from shared.lab import checks
-from shared.lab import summary
-from shared.lab.plan import Scenario
-from shared.lab.plan import Timing
-from shared.lab.result import Comparison
-from shared.lab.result import ForeignLoad
-from shared.lab.result import Manifest
-from shared.lab.result import RequestErrors
-from shared.lab.result import Samples
-from shared.lab.result import Slice
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Timing
+from shared.lab.results import summary
+from shared.lab.results.doubts import find_doubts
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import ForeignLoad
+from shared.lab.results.record import Manifest
+from shared.lab.results.record import RequestErrors
+from shared.lab.results.record import Samples
+from shared.lab.results.record import Slice
 
 MANIFEST = Manifest(
     time_utc="2026-11-22T13:45:01+00:00",
@@ -141,4 +141,4 @@ def make_comparison(
         foreign_load=tuple(ForeignLoad(name, level, 0.01) for name, level in workloads),
         doubts=(),
     )
-    return replace(comparison, doubts=checks.find_doubts(comparison))
+    return replace(comparison, doubts=find_doubts(comparison))

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from shared.lab.process import HOST
+from shared.lab.services.process import HOST
 
 PATH = "/v1/traces"
 PROTOBUF = "application/x-protobuf"

@@ -11,7 +11,7 @@ import pytest
 from shared import cli
 from shared.lab import editions
 from shared.lab.parity import check
-from shared.lab.result import Comparison
+from shared.lab.results.record import Comparison
 
 PATH = Path("results/compare-20261122T134501Z.json")
 

@@ -45,7 +45,7 @@ FORBIDDEN: dict[str, frozenset[str]] = {
     "shared": frozenset({"wsgi_app", "asgi_app", "gunicorn", "uvicorn"}),
     "shared.postgres": frozenset({"wsgi_app", "asgi_app", "shared.lab", "shared.report"}),
     "shared.lab": frozenset({"wsgi_app", "asgi_app", "gunicorn", "uvicorn", "starlette"}),
-    "shared.report": frozenset({"wsgi_app", "asgi_app", "shared.lab.load", "shared.lab.client", "shared.lab.process"}),
+    "shared.report": frozenset({"wsgi_app", "asgi_app", "shared.lab.load", "shared.lab.services"}),
 }
 # Libraries that one module alone may use.
 OWNERS = {
@@ -59,14 +59,14 @@ OWNERS = {
 }
 # The lab's plans, its results and what is computed of them are all that a report may see of it.
 REPORTED = (
-    "shared.lab.plan",
-    "shared.lab.estimate",
-    "shared.lab.result",
+    "shared.lab.planning.plan",
+    "shared.lab.planning.estimate",
+    "shared.lab.results.record",
     "shared.lab.statistics",
-    "shared.lab.checks",
-    "shared.lab.summary",
-    "shared.lab.difference",
-    "shared.lab.thresholds",
+    "shared.lab.results.doubts",
+    "shared.lab.results.summary",
+    "shared.lab.results.difference",
+    "shared.lab.results.thresholds",
     "shared.lab.parity.result",
     "shared.lab.tracing.result",
     "shared.lab.tracing.repeat",
@@ -174,7 +174,7 @@ def test_imports_keep_to_the_table() -> None:
         ("wsgi_app.app", "from asgi_app import app"),
         ("wsgi_app.app", "from asgi_app.app import app"),
         ("wsgi_app.app", "import psycopg2"),
-        ("wsgi_app.app", "from shared.lab import load"),
+        ("wsgi_app.app", "from shared.lab.load import driver as load"),
         ("wsgi_app.app", "from shared import lab"),
         ("wsgi_app.app", "def f():\n    import uvicorn"),
         ("wsgi_app.app", "import numpy"),
@@ -185,16 +185,16 @@ def test_imports_keep_to_the_table() -> None:
         ("asgi_app.app", "from wsgi_app.app import app"),
         ("asgi_app.app", "from shared.report import table"),
         ("shared.routing", "from wsgi_app import app"),
-        ("shared.routing", "from .lab import load"),
+        ("shared.routing", "from .lab.load.driver import driver as load"),
         ("shared.routing", "import flask"),
         ("shared.routing", "from werkzeug.routing import Map"),
         ("shared.pool", "import asyncpg"),
         ("shared.pool", "from dotenv import dotenv_values"),
-        ("shared.lab.load", "import wsgi_app"),
-        ("shared.lab.load", "from shared.report import table"),
-        ("shared.lab.load", "import asyncpg"),
-        ("shared.lab.statistics", "from shared.lab import result"),
-        ("shared.report.table", "from shared.lab import load"),
+        ("shared.lab.load.driver", "import wsgi_app"),
+        ("shared.lab.load.driver", "from shared.report import table"),
+        ("shared.lab.load.driver", "import asyncpg"),
+        ("shared.lab.statistics", "from shared.lab.results import record as result"),
+        ("shared.report.table", "from shared.lab.load import driver as load"),
         ("shared.report.format", "from shared import contract"),
     ],
 )
@@ -286,7 +286,7 @@ def test_importing_does_nothing(tmp_path: Path) -> None:
     modules = [
         module
         for module, _ in sources("wsgi_app", "asgi_app", "shared")
-        if not module.endswith("__main__") and module != "shared.lab.supervisor"
+        if not module.endswith("__main__") and module != "shared.lab.services.supervisor"
     ]
     assert len(modules) > 40
     done = subprocess.run(

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from shared.config import Edition
-from shared.lab import bench_trace
-from shared.lab import volleys
+from shared.lab.benchmarks import tracing as bench_trace
+from shared.lab.benchmarks import volleys
 from shared.lab.controls.unhooked import HOOKED
 from shared.lab.controls.unhooked import unhooked
 from shared.lab.environment import manifest
-from shared.lab.process import Service
-from shared.lab.process import choose_cores
+from shared.lab.services.process import Service
+from shared.lab.services.process import choose_cores
 from shared.lab.statistics import Ratio
 from shared.lab.tracing.result import HookCost
 from shared.lab.tracing.result import TraceBench

@@ -15,8 +15,8 @@ import psycopg2
 import pytest
 
 from shared.config import Edition
-from shared.lab.process import HOST
-from shared.lab.process import free_port
+from shared.lab.services.process import HOST
+from shared.lab.services.process import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "canary-9f3a"

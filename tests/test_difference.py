@@ -12,11 +12,11 @@ import pytest
 
 from shared.errors import NotComparable
 from shared.errors import UsageError
-from shared.lab import difference
-from shared.lab import result_file
-from shared.lab.plan import Scenario
-from shared.lab.result import Comparison
-from shared.lab.result import Manifest
+from shared.lab.planning.plan import Scenario
+from shared.lab.results import difference
+from shared.lab.results import files as result_file
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Manifest
 from shared.lab.statistics import paired_ratio
 from shared.report.difference import print_difference
 from tests.lab_records import MANIFEST

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import UsageError
-from shared.lab import difference
-from shared.lab.result import Comparison
-from shared.lab.result import Doubt
+from shared.lab.results import difference
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Doubt
 from shared.report.difference import print_difference
 from tests.lab_records import make_comparison
 from tests.lab_records import make_slice

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from shared.config import Edition
 from shared.contract import CONTRACT
 from shared.contract import Endpoint
-from shared.lab.process import HOST
-from shared.lab.process import Service
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
 from tests.conftest import CHECK_TOKEN
 
 # Beside these, two right answers have the same header fields.

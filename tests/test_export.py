@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.lab import result_file
-from shared.lab.plan import Scenario
-from shared.lab.result import SCHEMA_VERSION
-from shared.lab.result import Comparison
+from shared.lab.planning.plan import Scenario
+from shared.lab.results import files as result_file
+from shared.lab.results.record import SCHEMA_VERSION
+from shared.lab.results.record import Comparison
 from shared.report import export
 from tests.lab_records import make_comparison
 from tests.lab_records import make_slice

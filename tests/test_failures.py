@@ -12,10 +12,10 @@ import psycopg2
 import pytest
 
 from shared.config import Edition
-from shared.lab.process import HOST
-from shared.lab.process import Service
-from shared.lab.process import ServiceSpec
-from shared.lab.process import free_port
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
+from shared.lab.services.process import ServiceSpec
+from shared.lab.services.process import free_port
 from shared.twins import ROOT
 from tests.broken import SECRET
 from tests.broken import WRONG

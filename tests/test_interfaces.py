@@ -13,9 +13,9 @@ import pytest
 from shared.config import Edition
 from shared.config import Settings
 from shared.contract import CONTRACT
-from shared.lab.process import HOST
-from shared.lab.process import Service
-from shared.lab.process import ServiceSpec
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
+from shared.lab.services.process import ServiceSpec
 from shared.trace.recorder import Trace
 from shared.trace.store import open_store
 from shared.twins import ROOT

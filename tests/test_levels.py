@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from shared.errors import UsageError
-from shared.lab import checks
 from shared.lab import compare
-from shared.lab import result_file
-from shared.lab.load import ClientSlice
-from shared.lab.load import LoadClient
-from shared.lab.plan import Scenario
-from shared.lab.plan import Subject
-from shared.lab.plan import Timing
-from shared.lab.result import Comparison
-from shared.lab.result import ForeignLoad
+from shared.lab.load.driver import ClientSlice
+from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Subject
+from shared.lab.planning.plan import Timing
+from shared.lab.results import files as result_file
+from shared.lab.results.doubts import find_doubts
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import ForeignLoad
 from shared.report import table
 from tests.lab_records import MANIFEST
 from tests.lab_records import make_comparison
@@ -163,7 +163,7 @@ def test_doubt_names_its_level() -> None:
         for subject in PORTS
     ]
     comparison = replace(make_comparison(slices), foreign_load=(ForeignLoad("db", 8, 0.5),))
-    found = {(doubt.code, doubt.concurrency, doubt.subject) for doubt in checks.find_doubts(comparison)}
+    found = {(doubt.code, doubt.concurrency, doubt.subject) for doubt in find_doubts(comparison)}
     assert found == {("errors", 128, "wsgi"), ("errors", 128, "asgi"), ("foreign_load", 8, None)}
 
 
@@ -191,7 +191,7 @@ def test_doubt_stands_below_its_level() -> None:
     comparison = two_levels()
     foreign = (ForeignLoad("/db", 8, 0.5),)
     doubted = replace(comparison, foreign_load=foreign)
-    lines = plain(replace(doubted, doubts=checks.find_doubts(doubted)))
+    lines = plain(replace(doubted, doubts=find_doubts(doubted)))
     place = next(number for number, line in enumerate(lines) if "! foreign_load" in line)
     assert lines[place - 1].split()[:2] == ["asgi", "8"]
     assert sum("! foreign_load" in line for line in lines) == 1
@@ -206,5 +206,5 @@ def test_doubt_on_a_terminal_says_its_level(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TERM", "dumb")
     doubted = replace(two_levels(), foreign_load=(ForeignLoad("/db", 8, 0.5),))
     stream = Terminal()
-    table.print_comparison(replace(doubted, doubts=checks.find_doubts(doubted)), stream)
+    table.print_comparison(replace(doubted, doubts=find_doubts(doubted)), stream)
     assert "! /db at 8, foreign_load" in stream.getvalue()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from shared.errors import EnvironmentFailure
-from shared.lab.load import ClientSlice
-from shared.lab.load import LoadClient
-from shared.lab.process import free_port
-from shared.lab.result import ERROR_KINDS
+from shared.lab.load.driver import ClientSlice
+from shared.lab.load.driver import LoadClient
+from shared.lab.results.record import ERROR_KINDS
+from shared.lab.services.process import free_port
 from tests.scripted_server import OK
 from tests.scripted_server import serving
 

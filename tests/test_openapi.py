@@ -28,7 +28,7 @@ from shared.config import Edition
 from shared.contract import CONTRACT
 from shared.contract import Endpoint
 from shared.contract import endpoints
-from shared.lab.process import Service
+from shared.lab.services.process import Service
 
 EXAMPLES = 15
 CHECKS: list[Any] = [

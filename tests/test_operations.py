@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from shared.config import Edition
 from shared.config import Settings
 from shared.contract import METRICS
-from shared.lab.process import Service
+from shared.lab.services.process import Service
 from tests.clients import eventually
 from tests.conftest import NO_TLS
 from tests.conftest import ServiceFactory

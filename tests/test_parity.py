@@ -23,7 +23,7 @@ from shared.lab.parity.message import Request
 from shared.lab.parity.result import ParityResult
 from shared.lab.parity.transport import Address
 from shared.lab.parity.transport import exchange
-from shared.lab.process import Service
+from shared.lab.services.process import Service
 from shared.report.parity import print_parity
 from tests.conftest import CHECK_TOKEN
 from tests.conftest import ServiceFactory

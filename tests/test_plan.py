@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from shared.lab.plan import Scenario
-from shared.lab.plan import Subject
-from shared.lab.plan import Timing
-from shared.lab.plan import Workload
-from shared.lab.plan import make_rounds
-from shared.lab.plan import make_workloads
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Subject
+from shared.lab.planning.plan import Timing
+from shared.lab.planning.plan import Workload
+from shared.lab.planning.plan import make_rounds
+from shared.lab.planning.plan import make_workloads
 
 SCENARIO = Scenario("db", "/db")
 WORKLOAD = Workload(SCENARIO, 32)

@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 from shared.errors import EnvironmentFailure
-from shared.lab import usage
-from shared.lab.process import CoreRoles
-from shared.lab.process import Service
-from shared.lab.process import ServiceSpec
-from shared.lab.process import choose_cores
-from shared.lab.process import edition_spec
-from shared.lab.process import running
+from shared.lab.services import usage
+from shared.lab.services.process import CoreRoles
+from shared.lab.services.process import Service
+from shared.lab.services.process import ServiceSpec
+from shared.lab.services.process import choose_cores
+from shared.lab.services.process import edition_spec
+from shared.lab.services.process import running
 
 # A server with a child of its own, as a server with workers has.
 WITH_WORKER = """
@@ -84,7 +84,7 @@ def test_nothing_survives_the_starter(number: signal.Signals) -> None:
     source = (
         "import sys, time; sys.path.insert(0, '.')\n"
         "from tests.test_process import SPEC\n"
-        "from shared.lab.process import Service\n"
+        "from shared.lab.services.process import Service\n"
         "with Service(SPEC) as service:\n"
         "    print(*service.pids(), flush=True)\n"
         "    time.sleep(60)\n"
@@ -142,7 +142,7 @@ def test_taken_port_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with Service(SPEC) as first:
         ports = iter([first.port])
         real = sys.modules[Service.__module__].free_port
-        monkeypatch.setattr("shared.lab.process.free_port", lambda: next(ports, None) or real())
+        monkeypatch.setattr("shared.lab.services.process.free_port", lambda: next(ports, None) or real())
         with Service(SPEC) as second:
             assert second.port != first.port
 

@@ -13,13 +13,13 @@ import pytest
 
 from shared.contract import CONTRACT
 from shared.errors import UsageError
-from shared.lab.estimate import estimate
-from shared.lab.plan import Plan
-from shared.lab.plan import Subject
-from shared.lab.plan import make_rounds
-from shared.lab.profiles import PROFILES
-from shared.lab.profiles import ProfileName
-from shared.lab.profiles import make_plan
+from shared.lab.planning.estimate import estimate
+from shared.lab.planning.plan import Plan
+from shared.lab.planning.plan import Subject
+from shared.lab.planning.plan import make_rounds
+from shared.lab.planning.profiles import PROFILES
+from shared.lab.planning.profiles import ProfileName
+from shared.lab.planning.profiles import make_plan
 from shared.report.plan import plan_sheet
 from shared.report.plan import print_plan
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from shared.lab.result import Comparison
+from shared.lab.results.record import Comparison
 from shared.report import format
 from shared.report import table
 from tests.lab_records import make_comparison

@@ -12,19 +12,19 @@ from shared.errors import AppError
 from shared.errors import EnvironmentFailure
 from shared.errors import NotComparable
 from shared.errors import UsageError
-from shared.lab import checks
 from shared.lab import compare
 from shared.lab import environment
-from shared.lab import result_file
-from shared.lab import summary
-from shared.lab.load import LoadClient
-from shared.lab.plan import Scenario
-from shared.lab.plan import Timing
-from shared.lab.process import CoreRoles
-from shared.lab.process import ServiceSpec
-from shared.lab.process import running
-from shared.lab.result import Comparison
-from shared.lab.result import ForeignLoad
+from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Timing
+from shared.lab.results import files as result_file
+from shared.lab.results import summary
+from shared.lab.results.doubts import find_doubts
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import ForeignLoad
+from shared.lab.services.process import CoreRoles
+from shared.lab.services.process import ServiceSpec
+from shared.lab.services.process import running
 from tests.lab_records import MANIFEST
 from tests.lab_records import SECOND_NS
 from tests.lab_records import make_comparison
@@ -167,7 +167,7 @@ def test_unsteady_warm_up_is_a_doubt() -> None:
 def test_foreign_load_and_shared_cores_are_doubts() -> None:
     shared = dataclasses.replace(MANIFEST, core_roles={"server": "not pinned", "client": "not pinned", "apart": "no"})
     comparison = dataclasses.replace(two_editions(), manifest=shared, foreign_load=(ForeignLoad("db", 32, 0.5),))
-    assert {doubt.code for doubt in checks.find_doubts(comparison)} == {"shared_core", "foreign_load"}
+    assert {doubt.code for doubt in find_doubts(comparison)} == {"shared_core", "foreign_load"}
 
 
 # Files

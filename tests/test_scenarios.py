@@ -7,7 +7,7 @@ import pytest
 from shared.contract import CONTRACT
 from shared.contract import LoadGroup
 from shared.errors import UsageError
-from shared.lab import scenarios
+from shared.lab.planning import scenarios
 
 LOADED = {entry.name: entry for entry in CONTRACT if entry.load}
 GROUPS = ["bytes", "cpu", "database", "waiting"]

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from shared.errors import UsageError
 from shared.lab import editions
-from shared.lab import thresholds
-from shared.lab.profiles import make_plan
-from shared.lab.result import Comparison
+from shared.lab.planning.profiles import make_plan
+from shared.lab.results import thresholds
+from shared.lab.results.record import Comparison
+from shared.lab.results.thresholds import Names
+from shared.lab.results.thresholds import Threshold
 from shared.lab.statistics import Ratio
-from shared.lab.thresholds import Names
-from shared.lab.thresholds import Threshold
 from shared.report.thresholds import line
 from tests.lab_records import make_comparison
 from tests.lab_records import make_slice

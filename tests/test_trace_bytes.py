@@ -5,7 +5,7 @@ import random
 import pytest
 
 from shared.config import Edition
-from shared.lab.process import Service
+from shared.lab.services.process import Service
 
 from .clients import once
 from .clients import request

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from shared.config import Edition
-from shared.lab.process import HOST
-from shared.lab.process import free_port
+from shared.lab.services.process import HOST
+from shared.lab.services.process import free_port
 
 from .clients import once
 from .conftest import ServiceFactory

@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from shared.config import Edition
-from shared.lab.process import HOST
-from shared.lab.process import free_port
+from shared.lab.services.process import HOST
+from shared.lab.services.process import free_port
 from shared.trace.document import StageDocument
 from shared.trace.document import TraceDocument
 from shared.trace.otlp import connect

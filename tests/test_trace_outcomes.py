@@ -10,10 +10,10 @@ import pytest
 
 from shared.config import Edition
 from shared.config import load
-from shared.lab.process import HOST
-from shared.lab.process import Service
-from shared.lab.process import ServiceSpec
-from shared.lab.process import free_port
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
+from shared.lab.services.process import ServiceSpec
+from shared.lab.services.process import free_port
 from shared.trace.document import TraceDocument
 from shared.trace.store import open_store
 

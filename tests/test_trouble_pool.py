@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.config import Edition
-from shared.lab.process import Service
+from shared.lab.services.process import Service
 
 from .clients import Reply
 from .clients import eventually

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.config import Edition
-from shared.lab.process import Service
+from shared.lab.services.process import Service
 
 from .clients import RawClient
 from .clients import Reply

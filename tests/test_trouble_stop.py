@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from shared.config import Edition
-from shared.lab.process import Service
+from shared.lab.services.process import Service
 
 from .clients import Crowd
 from .clients import RawClient

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
-from shared.lab.process import HOST
+from shared.lab.services.process import HOST
 from shared.trace.document import StageDocument
 from shared.trace.document import TraceDocument
 

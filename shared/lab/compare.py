@@ -12,27 +12,27 @@ from time import monotonic
 from shared.errors import EnvironmentFailure
 from shared.errors import NotComparable
 from shared.errors import UsageError
-from shared.lab import checks
-from shared.lab import result_file
-from shared.lab import summary
-from shared.lab import usage
-from shared.lab.load import ClientSlice
-from shared.lab.load import LoadClient
-from shared.lab.plan import LEVELS
-from shared.lab.plan import Scenario
-from shared.lab.plan import Subject
-from shared.lab.plan import Timing
-from shared.lab.plan import Workload
-from shared.lab.plan import make_rounds
-from shared.lab.plan import make_workloads
-from shared.lab.process import HOST
-from shared.lab.process import Service
-from shared.lab.result import CellSummary
-from shared.lab.result import Comparison
-from shared.lab.result import ForeignLoad
-from shared.lab.result import Manifest
-from shared.lab.result import ResultKind
-from shared.lab.result import Slice
+from shared.lab.load.driver import ClientSlice
+from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import LEVELS
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Subject
+from shared.lab.planning.plan import Timing
+from shared.lab.planning.plan import Workload
+from shared.lab.planning.plan import make_rounds
+from shared.lab.planning.plan import make_workloads
+from shared.lab.results import files as result_file
+from shared.lab.results import summary
+from shared.lab.results.doubts import find_doubts
+from shared.lab.results.record import CellSummary
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import ForeignLoad
+from shared.lab.results.record import Manifest
+from shared.lab.results.record import ResultKind
+from shared.lab.results.record import Slice
+from shared.lab.services import usage
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
 
 Progress = Callable[[str], None]
 
@@ -265,7 +265,7 @@ def run(
             ratios=(*comparison.ratios, *summary.ratios(cells, baseline=baseline, seed=manifest.seed)),
             foreign_load=tuple(run_state.foreign),
         )
-        comparison = replace(comparison, doubts=checks.find_doubts(comparison))
+        comparison = replace(comparison, doubts=find_doubts(comparison))
         if path is not None:
             result_file.write(comparison, path)
     return comparison

@@ -12,22 +12,22 @@ from shared.config import Edition
 from shared.config import Settings
 from shared.config import mask
 from shared.engine import engine_url
-from shared.lab import bench_services
-from shared.lab import bench_trace
 from shared.lab import compare
+from shared.lab.benchmarks import services as bench_services
+from shared.lab.benchmarks import tracing as bench_trace
 from shared.lab.compare import Progress
 from shared.lab.compare import RunningSubject
 from shared.lab.environment import manifest
-from shared.lab.load import LoadClient
-from shared.lab.plan import Plan
-from shared.lab.process import CoreRoles
-from shared.lab.process import choose_cores
-from shared.lab.process import edition_spec
-from shared.lab.process import running
-from shared.lab.result import Comparison
-from shared.lab.result import Manifest
-from shared.lab.result_file import result_path
-from shared.lab.thresholds import Names
+from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import Plan
+from shared.lab.results.files import result_path
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Manifest
+from shared.lab.results.thresholds import Names
+from shared.lab.services.process import CoreRoles
+from shared.lab.services.process import choose_cores
+from shared.lab.services.process import edition_spec
+from shared.lab.services.process import running
 from shared.lab.tracing.result import TraceBench
 from shared.statements import SERVER_VERSION
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from shared.lab.process import CoreRoles
-from shared.lab.result import Manifest
+from shared.lab.results.record import Manifest
+from shared.lab.services.process import CoreRoles
 
 # What can move a figure; a package that is not installed is left out.
 PACKAGES = (

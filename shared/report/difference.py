@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TextIO
 from typing import TypeVar
 
-from shared.lab.difference import Difference
-from shared.lab.difference import FigureChange
-from shared.lab.difference import Key
-from shared.lab.difference import RatioChange
-from shared.lab.difference import cell_name
-from shared.lab.result import Comparison
-from shared.lab.result import Doubt
-from shared.lab.result import Measure
+from shared.lab.results.difference import Difference
+from shared.lab.results.difference import FigureChange
+from shared.lab.results.difference import Key
+from shared.lab.results.difference import RatioChange
+from shared.lab.results.difference import cell_name
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Doubt
+from shared.lab.results.record import Measure
 from shared.lab.statistics import Ratio
 from shared.report import format
 from shared.report.table import Row

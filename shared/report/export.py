@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from shared.errors import UsageError
-from shared.lab.result import CellSummary
-from shared.lab.result import Comparison
-from shared.lab.result import Doubt
-from shared.lab.summary import VALUE_OF
+from shared.lab.results.record import CellSummary
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Doubt
+from shared.lab.results.summary import VALUE_OF
 from shared.report.table import Sheet
 from shared.report.table import bench_sheet
 from shared.report.table import comparison_sheet

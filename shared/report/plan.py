@@ -2,13 +2,13 @@
 
 from typing import TextIO
 
-from shared.lab.estimate import Estimate
-from shared.lab.estimate import estimate
-from shared.lab.plan import RAMP_CONNECTIONS
-from shared.lab.plan import Plan
-from shared.lab.plan import Subject
-from shared.lab.plan import Workload
-from shared.lab.plan import make_rounds
+from shared.lab.planning.estimate import Estimate
+from shared.lab.planning.estimate import estimate
+from shared.lab.planning.plan import RAMP_CONNECTIONS
+from shared.lab.planning.plan import Plan
+from shared.lab.planning.plan import Subject
+from shared.lab.planning.plan import Workload
+from shared.lab.planning.plan import make_rounds
 from shared.report import format
 from shared.report.table import Row
 from shared.report.table import Sheet

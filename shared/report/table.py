@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shared.lab.result import CellSummary
-from shared.lab.result import Comparison
-from shared.lab.result import Doubt
-from shared.lab.result import Measure
+from shared.lab.results.record import CellSummary
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Doubt
+from shared.lab.results.record import Measure
 from shared.lab.statistics import Ratio
 from shared.lab.tracing.result import RecorderCost
 from shared.lab.tracing.result import TraceBench

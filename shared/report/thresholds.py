@@ -1,7 +1,7 @@
 """Thresholds that were not met, as one line each."""
 
-from shared.lab.thresholds import UNITS_S
-from shared.lab.thresholds import Judgement
+from shared.lab.results.thresholds import UNITS_S
+from shared.lab.results.thresholds import Judgement
 from shared.report import format
 
 NOT_MEASURED = "not measured"

@@ -32,9 +32,9 @@ from shared.lab.parity.side import Side
 from shared.lab.parity.statements import StatementCounter
 from shared.lab.parity.transport import Address
 from shared.lab.parity.transport import exchange
-from shared.lab.process import Service
-from shared.lab.process import edition_spec
-from shared.lab.process import free_port
+from shared.lab.services.process import Service
+from shared.lab.services.process import edition_spec
+from shared.lab.services.process import free_port
 
 EDITIONS: tuple[Edition, Edition] = ("wsgi", "asgi")
 # Small enough to be exceeded by a chunked body in a moment.

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from shared.config import Edition
-from shared.lab.load import ClientSlice
-from shared.lab.load import LoadClient
+from shared.lab.load.driver import ClientSlice
+from shared.lab.load.driver import LoadClient
 from shared.lab.parity.transport import Address
 from shared.lab.tracing.request import Request
 from shared.lab.tracing.result import Load

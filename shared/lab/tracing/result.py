@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.config import Edition
-from shared.lab.result import Manifest
+from shared.lab.results.record import Manifest
 from shared.lab.statistics import Ratio
 from shared.trace.document import TraceDocument
 

@@ -17,8 +17,8 @@ from shared.engine import locate
 from shared.errors import EnvironmentFailure
 from shared.errors import UsageError
 from shared.lab.parity.transport import Address
-from shared.lab.process import edition_spec
-from shared.lab.process import running
+from shared.lab.services.process import edition_spec
+from shared.lab.services.process import running
 
 EDITIONS: tuple[Edition, Edition] = ("wsgi", "asgi")
 # A service on this machine answers in a millisecond; one that is stopped is found out at once.

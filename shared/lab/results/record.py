@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from shared.lab.plan import LoadModel
-from shared.lab.plan import Scenario
-from shared.lab.plan import Timing
-from shared.lab.plan import Workload
-from shared.lab.plan import make_workloads
+from shared.lab.planning.plan import LoadModel
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Timing
+from shared.lab.planning.plan import Workload
+from shared.lab.planning.plan import make_workloads
 from shared.lab.statistics import Ratio
 
 # 1: first version. 2: every slice, summary and doubt says at which level of concurrency.

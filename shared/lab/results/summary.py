@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.lab import statistics
-from shared.lab.result import ERROR_KINDS
-from shared.lab.result import CellSummary
-from shared.lab.result import Measure
-from shared.lab.result import RatioSummary
-from shared.lab.result import RoundValues
-from shared.lab.result import Slice
+from shared.lab.results.record import ERROR_KINDS
+from shared.lab.results.record import CellSummary
+from shared.lab.results.record import Measure
+from shared.lab.results.record import RatioSummary
+from shared.lab.results.record import RoundValues
+from shared.lab.results.record import Slice
 
 VALUE_OF: dict[Measure, Callable[[RoundValues], float | None]] = {
     "rps": lambda values: values.achieved_rps,

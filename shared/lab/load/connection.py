@@ -16,8 +16,8 @@ from typing import cast
 
 import httptools
 
-from shared.lab import wire
-from shared.lab.wire import Columns
+from shared.lab.load import wire
+from shared.lab.load.wire import Columns
 
 # After a refused or failed connection; bounds the rate of errors against a dead server.
 RETRY_PAUSE_S = 0.02

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from collections.abc import Mapping
 
-from shared.lab.result import CellSummary
-from shared.lab.result import Comparison
-from shared.lab.result import Doubt
-from shared.lab.result import ForeignLoad
-from shared.lab.result import RatioSummary
+from shared.lab.results.record import CellSummary
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Doubt
+from shared.lab.results.record import ForeignLoad
+from shared.lab.results.record import RatioSummary
 from shared.lab.statistics import kendall_tau
 from shared.lab.statistics import percentile
 

@@ -15,19 +15,19 @@ from shared.errors import EnvironmentFailure
 from shared.lab import compare
 from shared.lab.compare import Progress
 from shared.lab.compare import RunningSubject
-from shared.lab.load import LoadClient
-from shared.lab.plan import Scenario
-from shared.lab.plan import Timing
-from shared.lab.process import HOST
-from shared.lab.process import Service
-from shared.lab.process import ServiceSpec
-from shared.lab.process import choose_cores
-from shared.lab.process import edition_spec
-from shared.lab.process import probe
-from shared.lab.process import running
-from shared.lab.result import Comparison
-from shared.lab.result import Manifest
-from shared.lab.result_file import result_path
+from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Timing
+from shared.lab.results.files import result_path
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Manifest
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
+from shared.lab.services.process import ServiceSpec
+from shared.lab.services.process import choose_cores
+from shared.lab.services.process import edition_spec
+from shared.lab.services.process import probe
+from shared.lab.services.process import running
 
 SCENARIOS = (
     Scenario("plaintext", "/plaintext"),

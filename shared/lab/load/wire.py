@@ -21,7 +21,7 @@ SAMPLE_COLUMNS = {
 }
 ERROR_COLUMNS = {"kind": "I", "connection": "I", "intended_ns": "q", "at_ns": "q"}
 
-# Indices of shared.lab.result.ERROR_KINDS; spelt out here, because the client imports as little as it can.
+# Indices of shared.lab.results.record.ERROR_KINDS; spelt out here, because the client imports as little as it can.
 REFUSED, RESET, TIMEOUT, PREMATURE_CLOSE, PARSE, OTHER = range(6)
 
 

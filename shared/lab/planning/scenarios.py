@@ -18,7 +18,7 @@ from shared.contract import endpoints
 from shared.errors import InvalidRequest
 from shared.errors import RequestError
 from shared.errors import UsageError
-from shared.lab.plan import Scenario
+from shared.lab.planning.plan import Scenario
 from shared.validation import Binder
 
 EVERYTHING = "all"

@@ -13,9 +13,9 @@ from operator import le
 from operator import lt
 
 from shared.errors import UsageError
-from shared.lab.result import CellSummary
-from shared.lab.result import Comparison
-from shared.lab.result import Measure
+from shared.lab.results.record import CellSummary
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Measure
 from shared.lab.statistics import Ratio
 
 OVER = "_over_"

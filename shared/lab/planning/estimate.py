@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.lab.plan import Plan
-from shared.lab.plan import Workload
+from shared.lab.planning.plan import Plan
+from shared.lab.planning.plan import Workload
 
 # Not part of a plan, and as they were on one machine with two processors: the quick parity check with its services and
 # its databases; the start of both editions; between two slices; and the last answers of a slice, which take the longer

@@ -20,8 +20,8 @@ from types import TracebackType
 
 from shared.config import Edition
 from shared.errors import EnvironmentFailure
-from shared.lab import supervisor
-from shared.lab import usage
+from shared.lab.services import supervisor
+from shared.lab.services import usage
 
 HOST = "127.0.0.1"
 PORT_ATTEMPTS = 5

@@ -16,17 +16,17 @@ from time import sleep
 
 from shared.config import Edition
 from shared.errors import EnvironmentFailure
-from shared.lab import volleys
+from shared.lab.benchmarks import volleys
 from shared.lab.compare import Progress
 from shared.lab.controls.unhooked import WITH_HOOKS
 from shared.lab.parity.transport import Address
-from shared.lab.process import HOST
-from shared.lab.process import Service
-from shared.lab.process import ServiceSpec
-from shared.lab.process import choose_cores
-from shared.lab.process import probe
-from shared.lab.process import running
-from shared.lab.result import Manifest
+from shared.lab.results.record import Manifest
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
+from shared.lab.services.process import ServiceSpec
+from shared.lab.services.process import choose_cores
+from shared.lab.services.process import probe
+from shared.lab.services.process import running
 from shared.lab.statistics import paired_ratio
 from shared.lab.tracing.exchange import Connection
 from shared.lab.tracing.result import HookCost

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from shared.errors import NotComparable
 from shared.errors import UsageError
-from shared.lab.result import CellSummary
-from shared.lab.result import Comparison
-from shared.lab.result import Measure
+from shared.lab.results.record import CellSummary
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Measure
+from shared.lab.results.summary import VALUE_OF
 from shared.lab.statistics import MINIMUM_ROUNDS
 from shared.lab.statistics import Ratio
 from shared.lab.statistics import unpaired_ratio
-from shared.lab.summary import VALUE_OF
 
 # How the two runs' values stand in texts where one of them has none.
 ABSENT = "absent"

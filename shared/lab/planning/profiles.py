@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.errors import UsageError
-from shared.lab import scenarios
-from shared.lab.plan import LEVELS
-from shared.lab.plan import Plan
-from shared.lab.plan import Timing
+from shared.lab.planning import scenarios
+from shared.lab.planning.plan import LEVELS
+from shared.lab.planning.plan import Plan
+from shared.lab.planning.plan import Timing
 from shared.lab.statistics import MINIMUM_ROUNDS
 
 ProfileName = Literal["quick", "full"]

@@ -22,20 +22,20 @@ from pydantic import TypeAdapter
 from pydantic import ValidationError
 
 from shared.errors import UsageError
-from shared.lab.plan import LoadModel
-from shared.lab.plan import Scenario
-from shared.lab.plan import Timing
-from shared.lab.result import SCHEMA_VERSION
-from shared.lab.result import CellSummary
-from shared.lab.result import Comparison
-from shared.lab.result import Doubt
-from shared.lab.result import ForeignLoad
-from shared.lab.result import Manifest
-from shared.lab.result import RatioSummary
-from shared.lab.result import RequestErrors
-from shared.lab.result import ResultKind
-from shared.lab.result import Samples
-from shared.lab.result import Slice
+from shared.lab.planning.plan import LoadModel
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Timing
+from shared.lab.results.record import SCHEMA_VERSION
+from shared.lab.results.record import CellSummary
+from shared.lab.results.record import Comparison
+from shared.lab.results.record import Doubt
+from shared.lab.results.record import ForeignLoad
+from shared.lab.results.record import Manifest
+from shared.lab.results.record import RatioSummary
+from shared.lab.results.record import RequestErrors
+from shared.lab.results.record import ResultKind
+from shared.lab.results.record import Samples
+from shared.lab.results.record import Slice
 
 SLICE_FIELDS = tuple(f.name for f in dataclasses.fields(Slice) if f.name not in {"samples", "errors"})
 SAMPLE_FIELDS = tuple(f.name for f in dataclasses.fields(Samples))

@@ -17,9 +17,9 @@ from statistics import median
 import httptools
 
 from shared.errors import EnvironmentFailure
-from shared.lab import usage
-from shared.lab.process import HOST
-from shared.lab.process import Service
+from shared.lab.services import usage
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
 
 READ_BYTES = 65_536
 TIMEOUT_S = 10.0

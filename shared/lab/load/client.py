@@ -1,4 +1,4 @@
-"""The load client, a process of its own: python -m shared.lab.client; shared.lab.load is its other end.
+"""The load client, a process of its own: python -m shared.lab.load.client; shared.lab.load.driver is its other end.
 
 It stays alive over many slices, so that a slice of half a second is not spent on starting an interpreter, and ends
 when its standard input does, whatever became of its parent.
@@ -16,9 +16,9 @@ from typing import BinaryIO
 
 import uvloop
 
-from shared.lab.connection import Connection
-from shared.lab.connection import Run
-from shared.lab.wire import Columns
+from shared.lab.load.connection import Connection
+from shared.lab.load.connection import Run
+from shared.lab.load.wire import Columns
 
 # How often responses are checked against the time-out.
 TIMEOUT_CHECK_S = 0.05

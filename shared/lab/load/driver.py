@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from shared.errors import EnvironmentFailure
-from shared.lab.result import Int64Array
-from shared.lab.result import RequestErrors
-from shared.lab.result import Samples
-from shared.lab.result import UInt32Array
-from shared.lab.wire import ERROR_COLUMNS
-from shared.lab.wire import SAMPLE_COLUMNS
+from shared.lab.load.wire import ERROR_COLUMNS
+from shared.lab.load.wire import SAMPLE_COLUMNS
+from shared.lab.results.record import Int64Array
+from shared.lab.results.record import RequestErrors
+from shared.lab.results.record import Samples
+from shared.lab.results.record import UInt32Array
 
 # Beyond a slice's own length and time-out, what the client may take to answer a command.
 ANSWER_GRACE_S = 10.0
@@ -30,7 +30,7 @@ DTYPES: dict[str, type[np.int64] | type[np.uint32]] = {"q": np.int64, "I": np.ui
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClientSlice:
-    """What the client saw in one slice; the fields mean what they mean in shared.lab.result.Slice."""
+    """What the client saw in one slice; the fields mean what they mean in shared.lab.results.record.Slice."""
 
     start_ns: int
     window_start_ns: int
@@ -64,7 +64,7 @@ class LoadClient:
 
     def __enter__(self) -> "LoadClient":
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "shared.lab.client"],
+            [sys.executable, "-m", "shared.lab.load.client"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={key: value for key, value in os.environ.items() if key != "PYTHONASYNCIODEBUG"},
