@@ -145,7 +145,7 @@ def compare(
     wanted = [thresholds.parse(text) for text in fail_if or ()]
     settings = config.load()
     plan = make_plan(
-        profile, lab=settings.lab, seed=seed, words=scenario, levels=concurrency, rounds=rounds, window_s=seconds
+        profile, lab=settings.lab, seed=seed, words=scenario, connections=concurrency, rounds=rounds, window_s=seconds
     )
     thresholds.require_known(wanted, editions.names(plan))
     if dry_run:

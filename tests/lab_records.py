@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
 from shared.lab.results import summary
@@ -42,7 +43,7 @@ def make_slice(
     *,
     rps: int,
     scenario: str = "db",
-    concurrency: int = 32,
+    connections: int = 32,
     round_index: int = 0,
     statuses: Sequence[int] = (200,),
     errors: Sequence[int] = (),
@@ -57,7 +58,7 @@ def make_slice(
         subject: Name of the subject.
         rps: How many responses.
         scenario: Name of the scenario.
-        concurrency: Level of the scenario.
+        connections: Connections that carried the load.
         round_index: Number of the round.
         statuses: Given to the responses in turn.
         errors: Kind of each error.
@@ -86,7 +87,7 @@ def make_slice(
     )
     return Slice(
         scenario=scenario,
-        concurrency=concurrency,
+        load=Load(connections),
         subject=subject,
         round=round_index,
         position=0,
@@ -108,37 +109,34 @@ def make_comparison(
 ) -> Comparison:
     """Return the comparison that these slices make, with the first subject as the baseline."""
     names = list(dict.fromkeys(piece.scenario for piece in slices))
-    levels = list(dict.fromkeys(piece.concurrency for piece in slices))
-    workloads = [(name, level) for name in names for level in levels]
+    loads = list(dict.fromkeys(piece.load for piece in slices))
+    workloads = [(name, load) for name in names for load in loads]
     cells = [
         summary.cell_summary(
-            [p for p in slices if (p.scenario, p.concurrency, p.subject) == (name, level, subject)],
+            [p for p in slices if (p.scenario, p.load, p.subject) == (name, load, subject)],
             steady=steady,
             warm_up_slices=2,
         )
-        for name, level in workloads
+        for name, load in workloads
         for subject in subjects
     ]
     ratios = [
         ratio
         for key in workloads
-        for ratio in summary.ratios(
-            [c for c in cells if (c.scenario, c.concurrency) == key], baseline=subjects[0], seed=7
-        )
+        for ratio in summary.ratios([c for c in cells if (c.scenario, c.load) == key], baseline=subjects[0], seed=7)
     ]
     comparison = Comparison(
         kind="compare",
         manifest=MANIFEST,
-        model="closed",
         timing=Timing(rounds=3, window_s=1.0),
         subjects=tuple(subjects),
         baseline=subjects[0],
         scenarios=tuple(Scenario(name, f"/{name}") for name in names),
-        levels=tuple(levels),
+        loads=tuple(loads),
         slices=tuple(slices),
         cells=tuple(cells),
         ratios=tuple(ratios),
-        foreign_load=tuple(ForeignLoad(name, level, 0.01) for name, level in workloads),
+        foreign_load=tuple(ForeignLoad(name, load, 0.01) for name, load in workloads),
         doubts=(),
     )
     return replace(comparison, doubts=find_doubts(comparison))

@@ -12,6 +12,7 @@ import pytest
 
 from shared.errors import NotComparable
 from shared.errors import UsageError
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.results import difference
 from shared.lab.results import files as result_file
@@ -75,7 +76,6 @@ def one_line(text: str) -> str:
 
 OTHER = {
     "kind": lambda found: dataclasses.replace(found, kind="bench-services"),
-    "load model": lambda found: dataclasses.replace(found, model="open"),
     "processor": of_manifest(cpu_model="Other CPU"),
     "number of processors": of_manifest(cores=8),
     "processors, server": of_manifest(core_roles={**MANIFEST.core_roles, "server": "3"}),
@@ -143,7 +143,7 @@ def test_setting_of_a_subject_that_only_one_has_is_no_obstacle() -> None:
         [make_slice("wsgi", rps=9, scenario="/db", round_index=i) for i in range(3)], subjects=["wsgi"]
     )
     both = of_manifest(settings={**MANIFEST.settings, "asgi": {"POOL_SIZE": "20"}})(recorded())
-    assert difference.between(alone, both).only_b == (("/db", 32, "asgi"),)
+    assert difference.between(alone, both).only_b == (("/db", Load(32), "asgi"),)
 
 
 # Figures
@@ -208,7 +208,7 @@ def test_other_baseline_leaves_no_ratio_of_ratios() -> None:
 def test_what_only_one_has_is_listed() -> None:
     found = difference.between(recorded(scenarios=("/db", "/json")), recorded(scenarios=("/fortunes", "/db")))
     assert {each.scenario for each in found.figures} == {"/db"}
-    assert found.only_a == (("/json", 32, "wsgi"), ("/json", 32, "asgi"))
+    assert found.only_a == (("/json", Load(32), "wsgi"), ("/json", Load(32), "asgi"))
     text = printed(found)
     assert "Only in A: /json wsgi, /json asgi." in text
     assert "Only in B: /fortunes wsgi, /fortunes asgi." in text
@@ -216,7 +216,7 @@ def test_what_only_one_has_is_listed() -> None:
 
 
 def test_nothing_in_common_is_refused() -> None:
-    with pytest.raises(UsageError, match="no scenario, level and subject in common") as caught:
+    with pytest.raises(UsageError, match="no scenario, load and subject in common") as caught:
         difference.between(recorded(), recorded(scenarios=("/json",)))
     assert caught.value.why == "A has /db wsgi, /db asgi, B has /json wsgi, /json asgi"
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.results import files as result_file
 from shared.lab.results.record import SCHEMA_VERSION
@@ -64,7 +65,7 @@ def test_json_holds_all_but_the_raw_samples() -> None:
     assert document["manifest"] == json.loads(json.dumps(dataclasses.asdict(comparison.manifest)))
     assert [cell["subject"] for cell in document["cells"]] == ["wsgi", "asgi"]
     assert document["cells"][0]["achieved_rps"] == comparison.cells[0].achieved_rps
-    assert document["ratios"][0]["ratio"] == dataclasses.asdict(comparison.ratio("/db", 32, "asgi", "rps"))  # type: ignore[arg-type]  # it is there
+    assert document["ratios"][0]["ratio"] == dataclasses.asdict(comparison.ratio("/db", Load(32), "asgi", "rps"))  # type: ignore[arg-type]  # it is there
     assert {doubt["code"] for doubt in document["doubts"]} == {doubt.code for doubt in comparison.doubts}
 
 
@@ -88,7 +89,7 @@ def test_csv_has_a_line_per_cell_with_its_figures() -> None:
     comparison = recorded()
     wsgi, asgi = rows(comparison)
     cell = comparison.cells[1]
-    assert (asgi["scenario"], asgi["concurrency"], asgi["subject"]) == ("/db", "32", "asgi")
+    assert (asgi["scenario"], asgi["load"], asgi["subject"]) == ("/db", "32", "asgi")
     assert float(asgi["rps"]) == cell.achieved_rps
     assert [float(asgi[f"{name}_s"]) for name in ("p50", "p90", "p99", "max")] == [
         cell.percentiles_s[name] for name in ("p50", "p90", "p99", "max")
@@ -110,7 +111,7 @@ def test_csv_has_each_ratio_with_its_interval() -> None:
     comparison = recorded()
     asgi = rows(comparison)[1]
     for measure in ("rps", "p50", "p99"):
-        ratio = comparison.ratio("/db", 32, "asgi", measure)
+        ratio = comparison.ratio("/db", Load(32), "asgi", measure)
         assert ratio is not None
         found = [float(asgi[f"{measure}_over_wsgi{end}"]) for end in ("", "_low", "_high")]
         assert found == [ratio.value, ratio.low, ratio.high]
@@ -185,7 +186,7 @@ def at_levels() -> Comparison:
     """Return two levels of one scenario; at the higher one asgi has errors."""
     return make_comparison(
         [
-            make_slice(subject, rps=rate * level, scenario="/db", concurrency=level, round_index=i, errors=errors)
+            make_slice(subject, rps=rate * level, scenario="/db", connections=level, round_index=i, errors=errors)
             for level in (8, 32)
             for subject, rate, errors in (("wsgi", 100, ()), ("asgi", 200, (0,) if level == 32 else ()))
             for i in range(3)
@@ -195,20 +196,20 @@ def at_levels() -> Comparison:
 
 def test_json_says_the_level_of_everything() -> None:
     document = json.loads(export.as_json(at_levels()))
-    assert document["levels"] == [8, 32]
-    assert [cell["concurrency"] for cell in document["cells"]] == [8, 8, 32, 32]
-    assert {ratio["concurrency"] for ratio in document["ratios"]} == {8, 32}
-    assert [foreign["concurrency"] for foreign in document["foreign_load"]] == [8, 32]
+    assert [load["connections"] for load in document["loads"]] == [8, 32]
+    assert [cell["load"]["connections"] for cell in document["cells"]] == [8, 8, 32, 32]
+    assert {ratio["load"]["connections"] for ratio in document["ratios"]} == {8, 32}
+    assert [foreign["load"]["connections"] for foreign in document["foreign_load"]] == [8, 32]
 
 
 def test_csv_has_a_line_for_each_level_with_its_own_figures() -> None:
     comparison = at_levels()
     found = rows(comparison)
-    assert [(row["concurrency"], row["subject"]) for row in found] == [
+    assert [(row["load"], row["subject"]) for row in found] == [
         *(("8", "wsgi"), ("8", "asgi"), ("32", "wsgi"), ("32", "asgi")),
     ]
     assert [float(row["rps"]) for row in found] == [cell.achieved_rps for cell in comparison.cells]
-    ratio = comparison.ratio("/db", 32, "asgi", "rps")
+    ratio = comparison.ratio("/db", Load(32), "asgi", "rps")
     assert ratio is not None
     assert float(found[3]["rps_over_wsgi"]) == ratio.value
 
@@ -216,9 +217,9 @@ def test_csv_has_a_line_for_each_level_with_its_own_figures() -> None:
 def test_markdown_names_the_level_where_there_are_several() -> None:
     text = export.as_markdown(at_levels())
     lines = text.splitlines()
-    assert [cells_of(line)[2] for line in (lines[0], *lines[2:6])] == ["conns", "8", "8", "32", "32"]
+    assert [cells_of(line)[2] for line in (lines[0], *lines[2:6])] == ["load", "8", "8", "32", "32"]
     assert "- **errors**, /db at 32 asgi: " in text
-    assert "conns" not in export.as_markdown(recorded())
+    assert "load" not in export.as_markdown(recorded())
 
 
 # The command

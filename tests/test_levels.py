@@ -13,6 +13,7 @@ from shared.errors import UsageError
 from shared.lab import compare
 from shared.lab.load.driver import ClientSlice
 from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Subject
 from shared.lab.planning.plan import Timing
@@ -54,14 +55,14 @@ class ScriptedClient:
         return ClientSlice(**{name: getattr(made, name) for name in (*names, "samples", "errors")})
 
 
-def run(client: ScriptedClient, told: list[str], levels: tuple[int, ...], path: Path | None = None) -> Comparison:
+def run(client: ScriptedClient, told: list[str], connections: tuple[int, ...], path: Path | None = None) -> Comparison:
     return compare.run(
         [compare.RunningSubject(Subject(name), port) for name, port in PORTS.items()],
         [Scenario("/db", "/db"), Scenario("/json", "/json")],
         client=cast(LoadClient, client),
         manifest=MANIFEST,
         baseline="wsgi",
-        levels=levels,
+        loads=tuple(map(Load, connections)),
         timing=Timing(rounds=4, ramp_s=0.1),
         path=path,
         progress=told.append,
@@ -72,7 +73,7 @@ def two_levels() -> Comparison:
     rates = {(8, "wsgi"): 1000, (8, "asgi"): 2000, (128, "wsgi"): 1000, (128, "asgi"): 500}
     return make_comparison(
         [
-            make_slice(subject, rps=rps, round_index=i, scenario=scenario, concurrency=level)
+            make_slice(subject, rps=rps, round_index=i, scenario=scenario, connections=level)
             for scenario in ("/db", "/cpu?iterations=10000")
             for (level, subject), rps in rates.items()
             for i in range(3)
@@ -92,17 +93,17 @@ def plain(comparison: Comparison) -> list[str]:
 def test_each_scenario_is_measured_at_each_level_on_as_many_connections(tmp_path: Path) -> None:
     client, told = ScriptedClient(), list[str]()
     comparison = run(client, told, (1, 64), tmp_path / "compare.json")
-    assert [(cell.scenario, cell.concurrency, cell.subject) for cell in comparison.cells] == [
-        (scenario, level, subject) for scenario in ("/db", "/json") for level in (1, 64) for subject in PORTS
+    assert [(cell.scenario, cell.load, cell.subject) for cell in comparison.cells] == [
+        (scenario, Load(level), subject) for scenario in ("/db", "/json") for level in (1, 64) for subject in PORTS
     ]
     assert [cell.achieved_rps for cell in comparison.cells] == pytest.approx([100, 100, 6400, 6400] * 2, rel=0.01)
     assert {(connections, ramp) for _, connections, ramp in client.calls if ramp} == {(1, 0.1), (64, 0.2)}
-    assert [(foreign.scenario, foreign.concurrency) for foreign in comparison.foreign_load] == [
-        *(("/db", 1), ("/db", 64), ("/json", 1), ("/json", 64)),
+    assert [(foreign.scenario, foreign.load) for foreign in comparison.foreign_load] == [
+        (scenario, Load(level)) for scenario in ("/db", "/json") for level in (1, 64)
     ]
     assert "/db at 64: round 1 of 4" in told
     loaded = result_file.load(tmp_path / "compare.json")
-    assert [piece.concurrency for piece in loaded.slices] == [1] * 8 + [64] * 8 + [1] * 8 + [64] * 8
+    assert [piece.load.connections for piece in loaded.slices] == [1] * 8 + [64] * 8 + [1] * 8 + [64] * 8
 
 
 def test_editions_alternate_within_a_level() -> None:
@@ -110,7 +111,7 @@ def test_editions_alternate_within_a_level() -> None:
     comparison = run(client, [], (1, 64))
     for first in range(0, len(comparison.slices), 8):
         pieces = comparison.slices[first : first + 8]
-        assert len({(piece.scenario, piece.concurrency) for piece in pieces}) == 1
+        assert len({(piece.scenario, piece.load) for piece in pieces}) == 1
         names = [piece.subject for piece in pieces]
         assert names[:4] == names[:4][::-1]
         assert {piece.position for piece in pieces} == {0, 1}
@@ -125,7 +126,7 @@ def test_one_level_is_not_named_in_the_progress() -> None:
 
 @pytest.mark.parametrize("levels", [(), (8, 8)])
 def test_levels_must_be_told_apart(levels: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="levels must be named"):
+    with pytest.raises(UsageError, match="loads must be named"):
         run(ScriptedClient(), [], levels)
 
 
@@ -138,10 +139,10 @@ def test_levels_come_back_from_their_files_each_with_its_own_samples(tmp_path: P
     result_file.write(comparison, path)
     assert len(list(tmp_path.glob("*.npz"))) == 4
     loaded = result_file.load(path)
-    assert (loaded.levels, loaded.cells, loaded.ratios) == (comparison.levels, comparison.cells, comparison.ratios)
+    assert (loaded.loads, loaded.cells, loaded.ratios) == (comparison.loads, comparison.cells, comparison.ratios)
     assert (loaded.foreign_load, loaded.doubts) == (comparison.foreign_load, comparison.doubts)
     for kept, original in zip(loaded.slices, comparison.slices, strict=True):
-        assert (kept.concurrency, kept.subject, kept.round) == (original.concurrency, original.subject, original.round)
+        assert (kept.load, kept.subject, kept.round) == (original.load, original.subject, original.round)
         assert np.array_equal(kept.samples.done_ns, original.samples.done_ns)
 
 
@@ -149,22 +150,22 @@ def test_levels_come_back_from_their_files_each_with_its_own_samples(tmp_path: P
 
 
 def test_ratio_belongs_to_a_level() -> None:
-    found = [two_levels().ratio("/db", level, "asgi", "rps") for level in (8, 128)]
+    found = [two_levels().ratio("/db", Load(level), "asgi", "rps") for level in (8, 128)]
     assert [ratio and ratio.value for ratio in found] == pytest.approx([2.0, 0.5], rel=0.01)
-    assert two_levels().ratio("/db", 32, "asgi", "rps") is None
-    assert two_levels().cell("/db", 32, "asgi") is None
+    assert two_levels().ratio("/db", Load(32), "asgi", "rps") is None
+    assert two_levels().cell("/db", Load(32), "asgi") is None
 
 
 def test_doubt_names_its_level() -> None:
     slices = [
-        make_slice(subject, rps=1000, round_index=i, concurrency=level, errors=(0,) if level == 128 else ())
+        make_slice(subject, rps=1000, round_index=i, connections=level, errors=(0,) if level == 128 else ())
         for level in (8, 128)
         for i in range(3)
         for subject in PORTS
     ]
-    comparison = replace(make_comparison(slices), foreign_load=(ForeignLoad("db", 8, 0.5),))
-    found = {(doubt.code, doubt.concurrency, doubt.subject) for doubt in find_doubts(comparison)}
-    assert found == {("errors", 128, "wsgi"), ("errors", 128, "asgi"), ("foreign_load", 8, None)}
+    comparison = replace(make_comparison(slices), foreign_load=(ForeignLoad("db", Load(8), 0.5),))
+    found = {(doubt.code, str(doubt.load), doubt.subject) for doubt in find_doubts(comparison)}
+    assert found == {("errors", "128", "wsgi"), ("errors", "128", "asgi"), ("foreign_load", "8", None)}
 
 
 # Shown
@@ -173,7 +174,7 @@ def test_doubt_names_its_level() -> None:
 def test_table_shows_the_level_where_there_are_several() -> None:
     lines = plain(two_levels())
     head = next(line for line in lines if line.startswith("scenario"))
-    assert head.split()[:4] == ["scenario", "edition", "conns", "rps"]
+    assert head.split()[:4] == ["scenario", "edition", "load", "rps"]
     figures = [line.split() for line in lines if line.startswith("/db")]
     assert [words[:3] for words in figures] == [["/db", "wsgi", "8"], ["/db", "wsgi", "128"]]
     assert any("8, 128 connections" in line for line in lines)
@@ -183,13 +184,13 @@ def test_table_shows_the_level_where_there_are_several() -> None:
 def test_table_of_one_level_has_no_column_for_it() -> None:
     one = make_comparison([make_slice(s, rps=1000, round_index=i) for i in range(3) for s in PORTS])
     lines = plain(one)
-    assert not [line for line in lines if "conns" in line]
+    assert "load" not in next(line for line in lines if line.startswith("scenario")).split()
     assert any(" 32 connections" in line for line in lines)
 
 
 def test_doubt_stands_below_its_level() -> None:
     comparison = two_levels()
-    foreign = (ForeignLoad("/db", 8, 0.5),)
+    foreign = (ForeignLoad("/db", Load(8), 0.5),)
     doubted = replace(comparison, foreign_load=foreign)
     lines = plain(replace(doubted, doubts=find_doubts(doubted)))
     place = next(number for number, line in enumerate(lines) if "! foreign_load" in line)
@@ -204,7 +205,7 @@ def test_doubt_on_a_terminal_says_its_level(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "dumb")
-    doubted = replace(two_levels(), foreign_load=(ForeignLoad("/db", 8, 0.5),))
+    doubted = replace(two_levels(), foreign_load=(ForeignLoad("/db", Load(8), 0.5),))
     stream = Terminal()
     table.print_comparison(replace(doubted, doubts=find_doubts(doubted)), stream)
     assert "! /db at 8, foreign_load" in stream.getvalue()

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Subject
 from shared.lab.planning.plan import Timing
@@ -12,7 +13,7 @@ from shared.lab.planning.plan import make_rounds
 from shared.lab.planning.plan import make_workloads
 
 SCENARIO = Scenario("db", "/db")
-WORKLOAD = Workload(SCENARIO, 32)
+WORKLOAD = Workload(SCENARIO, Load(32))
 SUBJECTS = [Subject("wsgi"), Subject("asgi"), Subject("control")]
 
 
@@ -43,17 +44,17 @@ def test_order_follows_the_seed() -> None:
 
 
 def test_order_of_a_scenario_does_not_depend_on_the_others() -> None:
-    assert order(seed=7, workload=Workload(Scenario("json", "/json"), 32)) != order(seed=7)
+    assert order(seed=7, workload=Workload(Scenario("json", "/json"), Load(32))) != order(seed=7)
 
 
 def test_order_of_a_level_does_not_depend_on_the_others() -> None:
-    assert order(seed=7, workload=Workload(SCENARIO, 8)) != order(seed=7)
+    assert order(seed=7, workload=Workload(SCENARIO, Load(8))) != order(seed=7)
 
 
 def test_levels_of_a_scenario_are_run_together() -> None:
     other = Scenario("json", "/json")
-    assert make_workloads([SCENARIO, other], [8, 1]) == tuple(
-        Workload(scenario, level) for scenario, level in ((SCENARIO, 8), (SCENARIO, 1), (other, 8), (other, 1))
+    assert make_workloads([SCENARIO, other], [Load(8), Load(1)]) == tuple(
+        Workload(scenario, Load(level)) for scenario, level in ((SCENARIO, 8), (SCENARIO, 1), (other, 8), (other, 1))
     )
 
 
@@ -101,15 +102,15 @@ def test_timing_that_no_plan_can_be_made_from_is_refused(values: dict[str, float
 
 
 def test_level_without_a_connection_is_refused() -> None:
-    with pytest.raises(ValueError, match="'concurrency' must"):
-        Workload(SCENARIO, 0)
+    with pytest.raises(ValueError, match="'connections' must"):
+        Workload(SCENARIO, Load(0))
 
 
 def test_ramp_grows_with_the_level() -> None:
     """The queue behind a pool of ten must be full when the window begins, and it is the longer the more wait in it."""
     timing = Timing(ramp_s=0.1)
-    assert [timing.ramp_of(level) for level in (1, 32, 64, 128)] == pytest.approx([0.1, 0.1, 0.2, 0.4])
+    assert [timing.ramp_of(Load(level)) for level in (1, 32, 64, 128)] == pytest.approx([0.1, 0.1, 0.2, 0.4])
 
 
 def test_default_plan_of_six_scenarios_and_two_editions_stays_under_ninety_seconds() -> None:
-    assert 6 * Timing().workload_s(32, subjects=2) < 90
+    assert 6 * Timing().workload_s(Load(32), subjects=2) < 90

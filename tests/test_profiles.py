@@ -14,6 +14,7 @@ import pytest
 from shared.contract import CONTRACT
 from shared.errors import UsageError
 from shared.lab.planning.estimate import estimate
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Plan
 from shared.lab.planning.plan import Subject
 from shared.lab.planning.plan import make_rounds
@@ -73,14 +74,14 @@ def test_quick_is_the_six_scenarios_at_one_level_in_under_two_minutes() -> None:
     assert [scenario.target for scenario in made.scenarios] == [
         *("/plaintext", "/db", "/queries?queries=20", "/updates?queries=5", "/fortunes", "/sleep?seconds=0.05"),
     ]
-    assert made.levels == (32,)
+    assert made.loads == (Load(32),)
     assert 60 < estimate(made, 2).total_s < 120
 
 
 def test_full_is_every_load_target_at_four_levels_in_under_twenty_minutes() -> None:
     made = plan("full")
     assert [scenario.target for scenario in made.scenarios] == [t for entry in CONTRACT for t in entry.load]
-    assert made.levels == (1, 8, 32, 128)
+    assert made.loads == tuple(map(Load, (1, 8, 32, 128)))
     assert made.timing.rounds > plan().timing.rounds
     assert 600 < estimate(made, 2).total_s < 1_200
 
@@ -92,9 +93,9 @@ def test_profiles_are_those_that_can_be_asked_for() -> None:
 @pytest.mark.parametrize("profile", get_args(ProfileName))
 def test_what_is_asked_for_comes_before_the_profile(profile: ProfileName) -> None:
     base = PROFILES[profile].timing
-    made = plan(profile, words=["db,json", "/livez"], levels=["8, 1", "8"], rounds=4, window_s=1.5, seed=9)
+    made = plan(profile, words=["db,json", "/livez"], connections=["8, 1", "8"], rounds=4, window_s=1.5, seed=9)
     assert [scenario.target for scenario in made.scenarios] == ["/db", "/json", "/livez"]
-    assert made.levels == (8, 1)
+    assert made.loads == (Load(8), Load(1))
     assert (made.timing.rounds, made.timing.window_s, made.seed) == (4, 1.5, 9)
     assert (made.timing.ramp_s, made.timing.warm_up_slices) == (base.ramp_s, base.warm_up_slices)
 
@@ -110,13 +111,13 @@ def test_what_is_asked_for_comes_before_the_profile(profile: ProfileName) -> Non
         ({"window_s": float("inf")}, "--seconds inf is out"),
         ({"seed": -1}, "--seed -1 is out"),
         ({"seed": 2**63}, "--seed 9223372036854775808 is out"),
-        ({"levels": ["0"]}, "--concurrency 0 is out of bounds. it can be 1 to 1000"),
-        ({"levels": ["1,1001"]}, "--concurrency 1001 is out"),
-        ({"levels": ["9" * 5_000]}, "--concurrency 9+ is out"),
-        ({"levels": ["1,"]}, "whole numbers. got ''"),
-        ({"levels": ["-1"]}, "whole numbers. got '-1'"),
-        ({"levels": ["1.5"]}, "whole numbers"),
-        ({"levels": ["\N{SUPERSCRIPT TWO}"]}, "whole numbers"),
+        ({"connections": ["0"]}, "--concurrency 0 is out of bounds. it can be 1 to 1000"),
+        ({"connections": ["1,1001"]}, "--concurrency 1001 is out"),
+        ({"connections": ["9" * 5_000]}, "--concurrency 9+ is out"),
+        ({"connections": ["1,"]}, "whole numbers. got ''"),
+        ({"connections": ["-1"]}, "whole numbers. got '-1'"),
+        ({"connections": ["1.5"]}, "whole numbers"),
+        ({"connections": ["\N{SUPERSCRIPT TWO}"]}, "whole numbers"),
         ({"words": ["db,"]}, "no scenario ''"),
     ],
 )
@@ -130,7 +131,7 @@ def test_value_out_of_bounds_is_refused(options: dict[str, Any], text: str) -> N
 
 def test_estimate_grows_with_what_is_asked_for() -> None:
     least = estimate(plan(), 2).total_s
-    more: list[dict[str, Any]] = [{"rounds": 20}, {"window_s": 1.0}, {"levels": ["32,64"]}, {"words": ["all"]}]
+    more: list[dict[str, Any]] = [{"rounds": 20}, {"window_s": 1.0}, {"connections": ["32,64"]}, {"words": ["all"]}]
     assert all(estimate(plan(**options), 2).total_s > least for options in more)
     assert estimate(plan(), 3).total_s > least
 
@@ -146,7 +147,7 @@ def test_estimate_counts_every_warm_up_at_its_bound() -> None:
 
 
 def test_order_shown_is_the_order_that_is_run() -> None:
-    made = plan(words=["all"], levels=["1,32"], seed=5)
+    made = plan(words=["all"], connections=["1,32"], seed=5)
     rows = plan_sheet(made, SUBJECTS).rows[:-1]
     assert len(rows) == len(made.workloads)
     for row, workload in zip(rows, made.workloads, strict=True):
@@ -162,7 +163,7 @@ def test_order_shown_is_seeded_and_mirrored() -> None:
 
 
 def test_plan_names_scenarios_levels_and_times() -> None:
-    text = lines(plan(words=["db,cpu"], levels=["1,128"], rounds=3, window_s=2.0))
+    text = lines(plan(words=["db,cpu"], connections=["1,128"], rounds=3, window_s=2.0))
     assert [line.split()[0] for line in text[4:9]] == ["/db", "/db", *["/cpu?iterations=10000"] * 2, "all"]
     assert [line.split()[-3] for line in text[4:8]] == ["1", "128", "1", "128"]
     assert text[8].endswith(" s")

@@ -15,6 +15,7 @@ from shared.errors import UsageError
 from shared.lab import compare
 from shared.lab import environment
 from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
 from shared.lab.results import files as result_file
@@ -92,7 +93,7 @@ def test_p999_is_absent_below_ten_thousand_samples() -> None:
 
 
 def test_ratio_is_asgi_over_wsgi() -> None:
-    ratio = two_editions().ratio("db", 32, "asgi", "rps")
+    ratio = two_editions().ratio("db", Load(32), "asgi", "rps")
     assert ratio is not None
     assert ratio.value == pytest.approx(2.0, rel=0.01)
     assert ratio.difference_shown
@@ -102,7 +103,7 @@ def test_ratio_is_absent_when_a_round_failed() -> None:
     slices = [make_slice(s, rps=1000, round_index=i) for i in range(3) for s in ("wsgi", "asgi")]
     slices[3] = make_slice("asgi", rps=0, round_index=1, errors=(0, 0))
     comparison = make_comparison(slices)
-    assert comparison.ratio("db", 32, "asgi", "rps") is None
+    assert comparison.ratio("db", Load(32), "asgi", "rps") is None
     assert {"no_ratio", "errors"} <= codes(comparison)
 
 
@@ -166,7 +167,7 @@ def test_unsteady_warm_up_is_a_doubt() -> None:
 
 def test_foreign_load_and_shared_cores_are_doubts() -> None:
     shared = dataclasses.replace(MANIFEST, core_roles={"server": "not pinned", "client": "not pinned", "apart": "no"})
-    comparison = dataclasses.replace(two_editions(), manifest=shared, foreign_load=(ForeignLoad("db", 32, 0.5),))
+    comparison = dataclasses.replace(two_editions(), manifest=shared, foreign_load=(ForeignLoad("db", Load(32), 0.5),))
     assert {doubt.code for doubt in find_doubts(comparison)} == {"shared_core", "foreign_load"}
 
 
@@ -216,7 +217,9 @@ def test_another_schema_version_is_refused(tmp_path: Path, version: int) -> None
     result_file.write(two_editions(), path)
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "schema_version": version}))
-    with pytest.raises(UsageError, match=rf"schema version {version}\. this program reads version 2"):
+    with pytest.raises(
+        UsageError, match=rf"schema version {version}\. this program reads version {result_file.SCHEMA_VERSION}"
+    ):
         result_file.load(path)
 
 
@@ -274,7 +277,7 @@ def uvicorn_spec(directory: Path, name: str) -> ServiceSpec:
 
 
 QUICK = Timing(rounds=3, ramp_s=0.02, window_s=0.05, warm_up_slice_s=0.05, warm_up_slices=2)
-LEVELS = (4,)
+LOADS = (Load(4),)
 
 
 @pytest.mark.slow
@@ -289,7 +292,7 @@ def test_comparison_of_two_running_services_holds_everything(tmp_path: Path) -> 
             client=client,
             manifest=MANIFEST,
             baseline="wsgi",
-            levels=LEVELS,
+            loads=LOADS,
             timing=QUICK,
             path=path,
             progress=told.append,
@@ -322,7 +325,7 @@ def test_service_that_ends_under_load_stops_the_comparison(tmp_path: Path) -> No
                 client=client,
                 manifest=MANIFEST,
                 baseline="wsgi",
-                levels=LEVELS,
+                loads=LOADS,
                 timing=QUICK,
             )
 
@@ -337,7 +340,7 @@ def test_service_that_only_fails_is_not_timed(tmp_path: Path) -> None:
                 client=client,
                 manifest=MANIFEST,
                 baseline="wsgi",
-                levels=LEVELS,
+                loads=LOADS,
                 timing=QUICK,
             )
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.errors import UsageError
 from shared.lab import editions
+from shared.lab.planning.plan import Load
 from shared.lab.planning.profiles import make_plan
 from shared.lab.results import thresholds
 from shared.lab.results.record import Comparison
@@ -20,7 +21,7 @@ from tests.lab_records import make_comparison
 from tests.lab_records import make_slice
 from tests.recorded_compare import run_compare
 
-NAMES = Names(("wsgi", "asgi"), "wsgi", ("/db", "/json", "/at@8"), (8, 32))
+NAMES = Names(("wsgi", "asgi"), "wsgi", ("/db", "/json", "/at@8"), (Load(8), Load(32)))
 # Near enough to a threshold that many of them are one, and far enough that many are not.
 PIECES = st.lists(
     st.sampled_from(
@@ -113,9 +114,9 @@ def judged(comparison: Comparison, text: str) -> thresholds.Judgement:
         ("asgi_over_wsgi:/db:rps<0.9", Threshold("asgi_over_wsgi", "/db", None, "rps", "<", "0.9", ""), 0.9),
         ("asgi:/a:b:c:p50>1ms", Threshold("asgi", "/a:b:c", None, "p50", ">", "1", "ms"), 0.001),
         ("raw asgi:db:p50>1ms", Threshold("raw asgi", "db", None, "p50", ">", "1", "ms"), 0.001),
-        ("asgi:/db@32:p99>50ms", Threshold("asgi", "/db", 32, "p99", ">", "50", "ms"), 0.05),
+        ("asgi:/db@32:p99>50ms", Threshold("asgi", "/db", "32", "p99", ">", "50", "ms"), 0.05),
         ("asgi:/a@b:rps<1", Threshold("asgi", "/a@b", None, "rps", "<", "1", ""), 1.0),
-        ("asgi:/at@8@32:rps<1", Threshold("asgi", "/at@8", 32, "rps", "<", "1", ""), 1.0),
+        ("asgi:/at@8@32:rps<1", Threshold("asgi", "/at@8", "32", "rps", "<", "1", ""), 1.0),
     ],
 )
 def test_text_means_what_it_says(text: str, expected: Threshold, bound: float) -> None:
@@ -177,8 +178,8 @@ def test_what_is_refused_is_explained(text: str, why: str, hint: str) -> None:
     [
         ("flask:/db:rps>1", "no subject 'flask'", "wsgi, asgi"),
         ("asgi:/nowhere:rps>1", "no scenario '/nowhere'", "/db, /json, /at@8"),
-        ("asgi:/db@64:rps>1", "no level 64", "8, 32"),
-        ("asgi_over_wsgi:/db@64:rps>1", "no level 64", "8, 32"),
+        ("asgi:/db@64:rps>1", "no load '64'", "8, 32"),
+        ("asgi_over_wsgi:/db@64:rps>1", "no load '64'", "8, 32"),
         ("wsgi_over_asgi:/db:rps>1", "no ratio 'wsgi_over_asgi'", "asgi_over_wsgi"),
         ("asgi_over_wsgi:/nowhere:rps>1", "no scenario '/nowhere'", "/db, /json, /at@8"),
     ],
@@ -196,7 +197,7 @@ def test_known_names_are_accepted() -> None:
 
 
 def test_ratios_are_those_over_the_baseline() -> None:
-    names = Names(("raw asgi", "raw asgi again", "asgi"), "raw asgi", ("db",), (32,))
+    names = Names(("raw asgi", "raw asgi again", "asgi"), "raw asgi", ("db",), (Load(32),))
     assert names.ratios == ("raw asgi again_over_raw asgi", "asgi_over_raw asgi")
 
 
@@ -291,7 +292,7 @@ def at_levels() -> Comparison:
     rates = {(8, "wsgi"): 1000, (8, "asgi"): 2000, (32, "wsgi"): 1000, (32, "asgi"): 500}
     return make_comparison(
         [
-            make_slice(subject, rps=rps, scenario="/db", concurrency=level, round_index=i)
+            make_slice(subject, rps=rps, scenario="/db", connections=level, round_index=i)
             for (level, subject), rps in rates.items()
             for i in range(3)
         ]
@@ -300,7 +301,7 @@ def at_levels() -> Comparison:
 
 def test_threshold_without_a_level_is_judged_at_each() -> None:
     found = thresholds.judge(at_levels(), [thresholds.parse("asgi:/db:rps<900")])
-    assert [(each.threshold.concurrency, each.is_met) for each in found] == [(8, True), (32, False)]
+    assert [(each.threshold.load, each.is_met) for each in found] == [("8", True), ("32", False)]
     assert [each.value for each in found] == pytest.approx([2000, 500], rel=0.01)
     assert line(found[1]).startswith("asgi:/db@32:rps<900: measured ")
 
@@ -309,18 +310,18 @@ def test_threshold_without_a_level_is_judged_at_each() -> None:
 def test_threshold_with_a_level_is_judged_there(level: int, is_met: bool) -> None:
     (found,) = thresholds.judge(at_levels(), [thresholds.parse(f"asgi_over_wsgi:/db@{level}:rps<0.9")])
     assert found.is_met is is_met
-    assert found.interval == at_levels().ratio("/db", level, "asgi", "rps")
+    assert found.interval == at_levels().ratio("/db", Load(level), "asgi", "rps")
 
 
 def test_one_level_may_be_named_and_is_not_added() -> None:
     assert line(judged(measured(), "asgi:/db@32:p50>3ms")) == "asgi:/db@32:p50>3ms: measured 4 ms"
-    with pytest.raises(UsageError, match="no level 8"):
+    with pytest.raises(UsageError, match="no load '8'"):
         judged(measured(), "asgi:/db@8:p50>3ms")
 
 
 def test_level_that_was_not_reached_never_passes() -> None:
     whole = at_levels()
-    reached = tuple(cell for cell in whole.cells if cell.concurrency == 8)
+    reached = tuple(cell for cell in whole.cells if cell.load == Load(8))
     found = thresholds.judge(dataclasses.replace(whole, cells=reached), [thresholds.parse("wsgi:/db:errors>0")])
     assert [each.is_met for each in found] == [True, False]
     assert line(found[1]) == "wsgi:/db@32:errors>0: not measured"
@@ -381,4 +382,4 @@ def test_names_that_may_be_used_are_those_that_will_be_measured() -> None:
     names = editions.names(plan)
     assert names.ratios == ("asgi_over_wsgi",)
     assert names.scenarios == tuple(scenario.name for scenario in plan.scenarios)
-    assert names.levels == plan.levels
+    assert names.loads == plan.loads

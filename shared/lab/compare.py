@@ -14,7 +14,8 @@ from shared.errors import NotComparable
 from shared.errors import UsageError
 from shared.lab.load.driver import ClientSlice
 from shared.lab.load.driver import LoadClient
-from shared.lab.planning.plan import LEVELS
+from shared.lab.planning.plan import LOADS
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Subject
 from shared.lab.planning.plan import Timing
@@ -75,7 +76,7 @@ class _Run:
     seed: int
     client: LoadClient
     progress: Progress
-    names_level: bool
+    names_load: bool
     slices: list[Slice] = field(default_factory=list)
     cells: list[CellSummary] = field(default_factory=list)
     foreign: list[ForeignLoad] = field(default_factory=list)
@@ -94,7 +95,7 @@ class _Run:
                 slices[cell.subject].append(piece)
                 self.slices.append(piece)
         cores = self._foreign_cores(before, monotonic() - began)
-        self.foreign.append(ForeignLoad(workload.scenario.name, workload.concurrency, cores))
+        self.foreign.append(ForeignLoad(workload.scenario.name, workload.load, cores))
         return [
             summary.cell_summary(pieces, steady=warm[subject][0], warm_up_slices=warm[subject][1])
             for subject, pieces in slices.items()
@@ -111,7 +112,7 @@ class _Run:
             NotComparable: If nothing it answered was a success; its speed at failing is of no interest.
         """
         self.progress(f"{self._name(workload)}: warming {running.subject.name} up")
-        self.client.prepare(running.host, running.port, connections=workload.concurrency, fresh=True)
+        self.client.prepare(running.host, running.port, connections=workload.load.connections, fresh=True)
         last_rps = 0.0
         for number in range(1, self.timing.warm_up_slices + 1):
             piece = self._load(running, workload.scenario, ramp_s=0.0, window_s=self.timing.warm_up_slice_s)
@@ -125,16 +126,16 @@ class _Run:
     def measure(self, running: RunningSubject, workload: Workload, round_index: int, position: int) -> Slice:
         """Run one slice and return its record."""
         # Connections are opened before the reading, so that accepting them is no part of the cost of a request.
-        self.client.prepare(running.host, running.port, connections=workload.concurrency)
+        self.client.prepare(running.host, running.port, connections=workload.load.connections)
         before = running.read_cpu()
-        ramp_s = self.timing.ramp_of(workload.concurrency)
+        ramp_s = self.timing.ramp_of(workload.load)
         piece = self._load(running, workload.scenario, ramp_s=ramp_s, window_s=self.timing.window_s)
         after = running.read_cpu()
         if after is not None and not after:
             raise _ended(running, workload.scenario, piece)
         return Slice(
             scenario=workload.scenario.name,
-            concurrency=workload.concurrency,
+            load=workload.load,
             subject=running.subject.name,
             round=round_index,
             position=position,
@@ -152,7 +153,7 @@ class _Run:
 
     def _name(self, workload: Workload) -> str:
         name = workload.scenario.name
-        return f"{name} at {workload.concurrency}" if self.names_level else name
+        return f"{name} at {workload.load}" if self.names_load else name
 
     def _load(self, running: RunningSubject, scenario: Scenario, *, ramp_s: float, window_s: float) -> ClientSlice:
         return self.client.run(
@@ -207,7 +208,7 @@ def run(
     manifest: Manifest,
     baseline: str,
     kind: ResultKind = "compare",
-    levels: Sequence[int] = LEVELS,
+    loads: Sequence[Load] = LOADS,
     timing: Timing | None = None,
     path: Path | None = None,
     progress: Progress = lambda _: None,
@@ -221,13 +222,13 @@ def run(
         manifest: Where and when; its seed fixes order and resampling.
         baseline: Name of the subject below the line of every ratio.
         kind: Which command asks.
-        levels: Connections under load; each scenario is measured at each, as if it were a scenario of its own.
+        loads: Loads; each scenario is measured under each, as if it were a scenario of its own.
         timing: Rounds and windows.
         path: Where the result is written, after each scenario and level; nowhere if None.
         progress: Called with one line at each step.
 
     Raises:
-        UsageError: If the baseline is not among the subjects, or names or levels repeat.
+        UsageError: If the baseline is not among the subjects, or names or loads repeat.
         EnvironmentFailure: If a service or the load client ends.
         NotComparable: If a subject answers a scenario with nothing but failures.
     """
@@ -236,26 +237,25 @@ def run(
         raise UsageError("cannot compare these", why=f"subjects {names!r}, baseline {baseline!r}")
     if len({scenario.name for scenario in scenarios}) != len(scenarios):
         raise UsageError("scenarios must have different names", why=f"got {[s.name for s in scenarios]!r}")
-    if not levels or len(set(levels)) != len(levels):
-        raise UsageError("levels must be named, each differently", why=f"got {list(levels)!r}")
+    if not loads or len(set(loads)) != len(loads):
+        raise UsageError("loads must be named, each differently", why=f"got {list(map(str, loads))!r}")
     timing = timing or Timing()
-    run_state = _Run(subjects, timing, manifest.seed, client, progress, names_level=len(levels) > 1)
+    run_state = _Run(subjects, timing, manifest.seed, client, progress, names_load=len(loads) > 1)
     comparison = Comparison(
         kind=kind,
         manifest=manifest,
-        model="closed",
         timing=timing,
         subjects=names,
         baseline=baseline,
         scenarios=tuple(scenarios),
-        levels=tuple(levels),
+        loads=tuple(loads),
         slices=(),
         cells=(),
         ratios=(),
         foreign_load=(),
         doubts=(),
     )
-    for workload in make_workloads(scenarios, levels):
+    for workload in make_workloads(scenarios, loads):
         cells = run_state.workload(workload)
         run_state.cells += cells
         comparison = replace(

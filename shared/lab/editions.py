@@ -37,7 +37,7 @@ BASELINE: Edition = "wsgi"
 
 def names(plan: Plan) -> Names:
     """Return what a plan's comparison will hold, before there is one."""
-    return Names(EDITIONS, BASELINE, tuple(scenario.name for scenario in plan.scenarios), plan.levels)
+    return Names(EDITIONS, BASELINE, tuple(scenario.name for scenario in plan.scenarios), plan.loads)
 
 
 def compare_editions(
@@ -74,7 +74,7 @@ def compare_editions(
             client=client,
             manifest=made,
             baseline=BASELINE,
-            levels=plan.levels,
+            loads=plan.loads,
             timing=plan.timing,
             path=path,
             progress=progress,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TextIO
 from typing import TypeVar
 
+from shared.lab.planning.plan import Load
 from shared.lab.results.difference import Difference
 from shared.lab.results.difference import FigureChange
 from shared.lab.results.difference import Key
@@ -48,7 +49,7 @@ def print_difference(difference: Difference, stream: TextIO) -> None:
 def figure_sheet(difference: Difference) -> Sheet:
     """Return the table of every figure of B over that of A."""
     rows: list[Row] = []
-    for names, change, ends_cell in _lines(difference.figures, difference.shows_levels):
+    for names, change, ends_cell in _lines(difference.figures, difference.shows_loads):
         head, text = SHOWN[change.measure]
         figures = (format.NOTHING if value is None else text(value) for value in (change.a, change.b))
         doubts = tuple(_doubts(difference, change)) if ends_cell else ()
@@ -56,8 +57,8 @@ def figure_sheet(difference: Difference) -> Sheet:
     notes = (
         _run("A", difference.a),
         _run("B", difference.b),
-        *_only("A", difference.only_a, difference.b, shows_level=difference.shows_levels),
-        *_only("B", difference.only_b, difference.a, shows_level=difference.shows_levels),
+        *_only("A", difference.only_a, difference.b, shows_load=difference.shows_loads),
+        *_only("B", difference.only_b, difference.a, shows_load=difference.shows_loads),
         "Interval: 95 %, from the rounds of two runs, which are no pairs; one that holds 1 shows no difference. "
         "B_over_A is made from rounds; A and B are made from all answers, so their quotient may be another.",
         "B_over_A here holds the difference between the two days as well as that between the two programs: whatever "
@@ -65,14 +66,14 @@ def figure_sheet(difference: Difference) -> Sheet:
         _by_chance(difference.figures),
     )
     doubts = tuple(_about_all(difference))
-    return Sheet("B over A, figure by figure", _heads(difference), tuple(rows), doubts, notes, difference.shows_levels)
+    return Sheet("B over A, figure by figure", _heads(difference), tuple(rows), doubts, notes, difference.shows_loads)
 
 
 def ratio_sheet(difference: Difference) -> Sheet:
     """Return the table of every ratio to the baseline in B over the same in A."""
     rows = [
         Row((*names, change.measure, _interval(change.a), _interval(change.b), _interval(change.ratio)), ())
-        for names, change, _ in _lines(difference.ratios, difference.shows_levels)
+        for names, change, _ in _lines(difference.ratios, difference.shows_loads)
     ]
     baseline = difference.a.baseline
     notes = (
@@ -83,28 +84,28 @@ def ratio_sheet(difference: Difference) -> Sheet:
         _by_chance(difference.ratios),
     )
     title = f"B over A, each edition over {baseline} of its own run"
-    return Sheet(title, _heads(difference), tuple(rows), (), notes, difference.shows_levels)
+    return Sheet(title, _heads(difference), tuple(rows), (), notes, difference.shows_loads)
 
 
 def _heads(difference: Difference) -> tuple[str, ...]:
-    return (*NAMES, *(("conns",) if difference.shows_levels else ()), *VALUES)
+    return (*NAMES, *(("load",) if difference.shows_loads else ()), *VALUES)
 
 
-def _lines(changes: Sequence[Change], shows_levels: bool) -> Iterable[tuple[tuple[str, ...], Change, bool]]:
+def _lines(changes: Sequence[Change], shows_loads: bool) -> Iterable[tuple[tuple[str, ...], Change, bool]]:
     """Yield each change with its names, which are empty where they repeat, and whether it is the last of its cell."""
     keys = [_key(change) for change in changes]
     for change, last, key, following in zip(changes, [None, *keys], keys, [*keys[1:], None], strict=False):
-        scenario, level, subject = key
-        # A scenario is named once at each level, as in the table of one comparison.
+        scenario, load, subject = key
+        # A scenario is named once under each load, as in the table of one comparison.
         named = scenario if last is None or last[:2] != key[:2] else ""
-        cell: tuple[str, ...] = (subject, format.count(level)) if shows_levels else (subject,)
+        cell: tuple[str, ...] = (subject, str(load)) if shows_loads else (subject,)
         if last == key:
             cell = ("",) * len(cell)
         yield (named, *cell), change, following != key
 
 
 def _key(change: FigureChange | RatioChange) -> Key:
-    return change.scenario, change.concurrency, change.subject
+    return change.scenario, change.load, change.subject
 
 
 def _interval(ratio: Ratio | None) -> str:
@@ -118,12 +119,12 @@ def _run(name: str, comparison: Comparison) -> str:
     return f"{name}: {commit}{changed}, {comparison.timing.rounds} rounds, seed {manifest.seed}, {manifest.time_utc}."
 
 
-def _only(name: str, keys: Sequence[Key], other: Comparison, *, shows_level: bool) -> Iterable[str]:
-    """Yield lines about what one run alone has: whole levels first, then what else is missing from the other."""
-    levels = sorted({level for _, level, _ in keys} - set(other.levels))
-    if levels:
-        yield f"Only in {name}: everything at {', '.join(map(format.count, levels))} connections."
-    rest = [cell_name(key, shows_level=shows_level) for key in keys if key[1] not in levels]
+def _only(name: str, keys: Sequence[Key], other: Comparison, *, shows_load: bool) -> Iterable[str]:
+    """Yield lines about what one run alone has: whole loads first, then what else is missing from the other."""
+    loads = [load for load in dict.fromkeys(load for _, load, _ in keys) if load not in other.loads]
+    if loads:
+        yield f"Only in {name}: everything at {', '.join(map(str, loads))}."
+    rest = [cell_name(key, shows_load=shows_load) for key in keys if key[1] not in loads]
     if rest:
         yield f"Only in {name}: {', '.join(rest)}."
 
@@ -148,16 +149,16 @@ def _about_all(difference: Difference) -> Iterable[Doubt]:
 
 
 def _doubts(difference: Difference, cell: FigureChange) -> Iterable[Doubt]:
-    """Yield both runs' doubts about a cell; what touches its scenario and level as a whole stands below the last."""
-    scenario, level, subject = _key(cell)
-    last = [change.subject for change in difference.figures if _key(change)[:2] == (scenario, level)][-1]
-    yield from _in_both(difference, (scenario, level), (subject, None) if subject == last else (subject,))
+    """Yield both runs' doubts about a cell; what touches its scenario and load as a whole stands below the last."""
+    scenario, load, subject = _key(cell)
+    last = [change.subject for change in difference.figures if _key(change)[:2] == (scenario, load)][-1]
+    yield from _in_both(difference, (scenario, load), (subject, None) if subject == last else (subject,))
 
 
 def _in_both(
-    difference: Difference, workload: tuple[str | None, int | None], subjects: tuple[str | None, ...]
+    difference: Difference, workload: tuple[str | None, Load | None], subjects: tuple[str | None, ...]
 ) -> Iterable[Doubt]:
     for name, comparison in (("A", difference.a), ("B", difference.b)):
         for doubt in comparison.doubts:
-            if (doubt.scenario, doubt.concurrency) == workload and doubt.subject in subjects:
+            if (doubt.scenario, doubt.load) == workload and doubt.subject in subjects:
                 yield replace(doubt, message=f"in {name}, {doubt.message}")

@@ -42,12 +42,11 @@ def as_json(comparison: Comparison) -> str:
         "schema_version": comparison.schema_version,
         "kind": comparison.kind,
         "manifest": asdict(comparison.manifest),
-        "model": comparison.model,
         "timing": asdict(comparison.timing),
         "subjects": comparison.subjects,
         "baseline": comparison.baseline,
         "scenarios": [{**asdict(each), "body": each.body.decode("latin-1")} for each in comparison.scenarios],
-        "levels": comparison.levels,
+        "loads": [asdict(load) for load in comparison.loads],
         "ratios": [asdict(ratio) for ratio in comparison.ratios],
         "doubts": [asdict(doubt) for doubt in comparison.doubts],
         "cells": [asdict(cell) for cell in comparison.cells],
@@ -59,12 +58,12 @@ def as_json(comparison: Comparison) -> str:
 def as_csv(comparison: Comparison) -> str:
     """Return a line per cell under a line of names; not rounded, and empty where nothing was measured.
 
-    Times are in seconds; concurrency is the number of connections under load, cpu_s_per_request processor time of the
+    Times are in seconds; load is a number of connections or a rate, cpu_s_per_request processor time of the
     server per 2xx response, peak_bytes its resident memory. The ratio columns are empty for the baseline.
     """
     ratios = [f"{measure}_over_{comparison.baseline}" for measure in VALUE_OF]
     heads = [
-        *("scenario", "concurrency", "subject", "rps", *(f"{name}_s" for name in PERCENTILES)),
+        *("scenario", "load", "subject", "rps", *(f"{name}_s" for name in PERCENTILES)),
         *("errors", "rejected", "cpu_s_per_request", "peak_bytes"),
         *(f"{ratio}{end}" for ratio in ratios for end in ("", "_low", "_high")),
     ]
@@ -74,7 +73,7 @@ def as_csv(comparison: Comparison) -> str:
     for cell in comparison.cells:
         writer.writerow(
             [
-                *(cell.scenario, cell.concurrency, cell.subject, cell.achieved_rps),
+                *(cell.scenario, str(cell.load), cell.subject, cell.achieved_rps),
                 *map(cell.percentiles_s.get, PERCENTILES),
                 *(cell.error_count, cell.rejected_count, cell.server_cpu_s_per_request, cell.server_peak_bytes),
                 *_ratios(comparison, cell),
@@ -87,7 +86,7 @@ def as_markdown(comparison: Comparison) -> str:
     """Return the printed table as one of GitHub's, then every doubt and every note as a list."""
     sheet = comparison_sheet(comparison) if comparison.kind == "compare" else bench_sheet(comparison)
     lines = [*_table(sheet), ""]
-    lines += [_doubt(doubt, shows_level=sheet.shows_levels) for doubt in comparison.doubts]
+    lines += [_doubt(doubt, shows_load=sheet.shows_loads) for doubt in comparison.doubts]
     lines += [f"- {_escape(note)}" for note in sheet.notes]
     return "\n".join(lines) + "\n"
 
@@ -96,7 +95,7 @@ def _ratios(comparison: Comparison, cell: CellSummary) -> list[float | None]:
     """Return value and interval of each of a cell's ratios to the baseline."""
     columns: list[float | None] = []
     for measure in VALUE_OF:
-        ratio = comparison.ratio(cell.scenario, cell.concurrency, cell.subject, measure)
+        ratio = comparison.ratio(cell.scenario, cell.load, cell.subject, measure)
         columns += [None] * 3 if ratio is None else [ratio.value, ratio.low, ratio.high]
     return columns
 
@@ -110,9 +109,9 @@ def _row(cells: tuple[str, ...]) -> str:
     return f"| {' | '.join(map(_escape, cells))} |"
 
 
-def _doubt(doubt: Doubt, *, shows_level: bool) -> str:
-    level = f"at {doubt.concurrency}" if shows_level and doubt.concurrency else ""
-    where = " ".join(_escape(part) for part in (doubt.scenario, level, doubt.subject) if part)
+def _doubt(doubt: Doubt, *, shows_load: bool) -> str:
+    load = f"at {doubt.load}" if shows_load and doubt.load else ""
+    where = " ".join(_escape(part) for part in (doubt.scenario, load, doubt.subject) if part)
     title = f"**{doubt.code}**, {where}" if where else f"**{doubt.code}**"
     return f"- {title}: {_escape(doubt.message)}. Next: {_escape(doubt.next_step)}."
 

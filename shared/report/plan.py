@@ -25,14 +25,14 @@ def print_plan(plan: Plan, subjects: tuple[str, str], stream: TextIO) -> None:
 
 
 def plan_sheet(plan: Plan, subjects: tuple[str, str]) -> Sheet:
-    """Return the table: a line for each scenario at each level."""
+    """Return the table: a line for each scenario under each load."""
     expected = estimate(plan, len(subjects))
     rows = [
-        Row((workload.scenario.name, _order(plan, workload, subjects), format.count(workload.concurrency), took), ())
+        Row((workload.scenario.name, _order(plan, workload, subjects), str(workload.load), took), ())
         for workload, took in ((each, format.duration(s)) for each, s in expected.workloads_s.items())
     ]
     rows.append(Row(("all", "", "", format.duration(expected.total_s)), ()))
-    heads = ("scenario", "first rounds", "conns", "about")
+    heads = ("scenario", "first rounds", "load", "about")
     title = "What would be measured; nothing was started"
     return Sheet(title, heads, tuple(rows), (), _notes(plan, subjects, expected))
 

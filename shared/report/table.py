@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.lab.planning.plan import Load
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Doubt
@@ -44,7 +45,7 @@ class Sheet:
         rows: Its lines.
         doubts: Doubts that touch all of it.
         notes: Lines below it.
-        shows_levels: Whether a doubt must say its level to be found in the table.
+        shows_loads: Whether a doubt must say its load to be found in the table.
     """
 
     title: str
@@ -52,7 +53,7 @@ class Sheet:
     rows: tuple[Row, ...]
     doubts: tuple[Doubt, ...]
     notes: tuple[str, ...]
-    shows_levels: bool = False
+    shows_loads: bool = False
 
 
 def print_comparison(comparison: Comparison, stream: TextIO) -> None:
@@ -127,9 +128,9 @@ def recorder_sheet(costs: Sequence[RecorderCost]) -> Sheet:
 def comparison_sheet(comparison: Comparison) -> Sheet:
     """Return the table of `make compare`: two editions, and the ratio of their throughput.
 
-    The level has a column only where there are several.
+    The load has a column only where there are several.
     """
-    shows_levels = len(comparison.levels) > 1
+    shows_loads = len(comparison.loads) > 1
     above = next(name for name in comparison.subjects if name != comparison.baseline)
     ratio_head = f"{above}_over_{comparison.baseline}"
     rows = [
@@ -137,7 +138,7 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
             (
                 cell.scenario if is_first else "",
                 cell.subject,
-                *([format.count(cell.concurrency)] if shows_levels else ()),
+                *([str(cell.load)] if shows_loads else ()),
                 format.rate(cell.achieved_rps),
                 format.milliseconds(cell.percentiles_s.get("p50")),
                 format.milliseconds(cell.percentiles_s.get("p99")),
@@ -149,9 +150,9 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
         )
         for cell, is_first, doubts in _lines(comparison)
     ]
-    level_heads = ("conns",) if shows_levels else ()
+    load_heads = ("load",) if shows_loads else ()
     heads = (
-        *("scenario", "edition", *level_heads, "rps", "p50 ms", "p99 ms", "errors", "CPU s/1k"),
+        *("scenario", "edition", *load_heads, "rps", "p50 ms", "p99 ms", "errors", "CPU s/1k"),
         f"{ratio_head} rps",
     )
     notes = (
@@ -160,7 +161,7 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
         "server per 1,000 requests. Interval: 95 %, from rounds.",
     )
     title = "Closed-loop load on both editions"
-    return Sheet(title, heads, tuple(rows), _about_all(comparison), notes, shows_levels)
+    return Sheet(title, heads, tuple(rows), _about_all(comparison), notes, shows_loads)
 
 
 def bench_sheet(comparison: Comparison) -> Sheet:
@@ -239,8 +240,8 @@ def _draw_rich(sheet: Sheet, console: Console) -> None:
     console.print(table)
     # A doubt inside a cell would widen its column beyond the terminal; it names its number instead.
     for doubt in (*sheet.doubts, *(doubt for row in sheet.rows for doubt in row.doubts)):
-        level = f"at {doubt.concurrency}" if sheet.shows_levels and doubt.concurrency else ""
-        where = " ".join(part for part in (doubt.scenario, level, doubt.subject) if part)
+        load = f"at {doubt.load}" if sheet.shows_loads and doubt.load else ""
+        where = " ".join(part for part in (doubt.scenario, load, doubt.subject) if part)
         console.print(Text(f"! {where + ', ' if where else ''}{doubt.code}: {doubt.message}", style="yellow"))
     for advice in _advice(sheet):
         console.print(Text(advice, style="yellow"))
@@ -257,12 +258,12 @@ def _advice(sheet: Sheet) -> list[str]:
 def _lines(comparison: Comparison) -> Iterable[tuple[CellSummary, bool, tuple[Doubt, ...]]]:
     """Yield each cell in table order, whether it opens its workload, and the doubts to print below it."""
     for workload in comparison.workloads:
-        name, level = workload.scenario.name, workload.concurrency
-        cells = [cell for subject in comparison.subjects if (cell := comparison.cell(name, level, subject))]
+        name, load = workload.scenario.name, workload.load
+        cells = [cell for subject in comparison.subjects if (cell := comparison.cell(name, load, subject))]
         for cell in cells:
             # What touches the workload as a whole stands below its last line.
             subjects = {cell.subject, None} if cell is cells[-1] else {cell.subject}
-            touching = [d for d in comparison.doubts if (d.scenario, d.concurrency) == (name, level)]
+            touching = [d for d in comparison.doubts if (d.scenario, d.load) == (name, load)]
             found = [doubt for doubt in touching if doubt.subject in subjects]
             yield cell, cell is cells[0], tuple(found)
 
@@ -275,7 +276,7 @@ def _ratio(comparison: Comparison, cell: CellSummary, measure: Measure, *, shows
     """Return the ratio to the baseline as text; nothing for the baseline itself."""
     if cell.subject == comparison.baseline:
         return ""
-    ratio = comparison.ratio(cell.scenario, cell.concurrency, cell.subject, measure)
+    ratio = comparison.ratio(cell.scenario, cell.load, cell.subject, measure)
     if ratio is None:
         return "no ratio"
     return NO_DIFFERENCE if not (ratio.difference_shown or shows_equal) else _interval(ratio)
@@ -285,11 +286,18 @@ def _interval(ratio: Ratio, places: int = 2) -> str:
     return format.ratio(ratio.value, ratio.low, ratio.high, places)
 
 
+def _loads(loads: Sequence[Load]) -> str:
+    """Return how much was sent, such as: closed model, 8, 32 connections; open model, 500/s."""
+    closed = ", ".join(str(load) for load in loads if load.model == "closed")
+    open_ = ", ".join(str(load) for load in loads if load.model == "open")
+    parts = (f"closed model, {closed} connections" if closed else "", f"open model, {open_}" if open_ else "")
+    return "; ".join(part for part in parts if part)
+
+
 def _how(comparison: Comparison) -> str:
     timing, manifest = comparison.timing, comparison.manifest
-    levels = ", ".join(map(format.count, comparison.levels))
     return (
-        f"{timing.rounds} interleaved rounds of {timing.window_s:g} s, {levels} connections, "
-        f"{comparison.model} model, seed {manifest.seed}; {manifest.cpu_model}, {manifest.cores} cores, "
+        f"{timing.rounds} interleaved rounds of {timing.window_s:g} s, {_loads(comparison.loads)}, "
+        f"seed {manifest.seed}; {manifest.cpu_model}, {manifest.cores} cores, "
         f"{manifest.python}, {manifest.time_utc}."
     )

@@ -16,6 +16,7 @@ from shared.lab import compare
 from shared.lab.compare import Progress
 from shared.lab.compare import RunningSubject
 from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
 from shared.lab.results.files import result_path
@@ -38,7 +39,7 @@ SCENARIOS = (
     Scenario("fortunes", "/fortunes"),
 )
 TIMING = Timing(rounds=10, ramp_s=0.1, window_s=0.3)
-CONCURRENCY = 32
+CONNECTIONS = 32
 
 WSGI_THREADS = "10"
 POOL_SIZE = "10"
@@ -132,7 +133,7 @@ def run(
                     manifest=manifest,
                     baseline=baseline,
                     kind="bench-services",
-                    levels=(CONCURRENCY,),
+                    loads=(Load(CONNECTIONS),),
                     timing=timing,
                     path=directory and result_path(directory, f"bench-{edition}", manifest.time_utc),
                     progress=progress,

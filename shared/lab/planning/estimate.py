@@ -42,8 +42,8 @@ def estimate(plan: Plan, subjects: int) -> Estimate:
         parity_s=PARITY_S,
         start_s=START_S,
         workloads_s={
-            workload: plan.timing.workload_s(workload.concurrency, subjects)
-            + slices * (GAP_S + LAST_ANSWERS_S_PER_CONNECTION * workload.concurrency)
+            workload: plan.timing.workload_s(workload.load, subjects)
+            + slices * (GAP_S + LAST_ANSWERS_S_PER_CONNECTION * workload.load.connections)
             for workload in plan.workloads
         },
     )

@@ -8,8 +8,8 @@ from typing import Literal
 # Closed: a connection sends when its last answer is complete. Open: requests fall due on a schedule. Two questions.
 LoadModel = Literal["closed", "open"]
 
-# Levels of a comparison that names none.
-LEVELS = (32,)
+# How the requests of an open model fall due: at equal distances, or at random as those of many independent users.
+Arrivals = Literal["constant", "poisson"]
 # Up to so many connections the ramp is as stated; beyond, it grows with them. With a tenth of a second for 128 equal
 # sleeps of 50 ms behind ten connections of a pool, the window would tell of a third more answers than there are.
 RAMP_CONNECTIONS = 32
@@ -60,21 +60,55 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """How much is sent: over so many connections as fast as answers come, or so many requests a second.
+
+    Attributes:
+        connections: Connections, each with at most one request in flight; in the open model at most so many.
+        rate: Requests due per second; None in the closed model.
+        arrivals: How they fall due; None in the closed model.
+    """
+
+    connections: int
+    rate: float | None = None
+    arrivals: Arrivals | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a load with which nothing is sent."""
+        if self.connections < 1:
+            raise ValueError(f"'connections' must be at least 1 (got {self.connections!r})")
+        if (self.rate is None) != (self.arrivals is None):
+            raise ValueError(f"'rate' and 'arrivals' belong together (got {self.rate!r} and {self.arrivals!r})")
+        if self.rate is not None and not self.rate > 0:
+            raise ValueError(f"'rate' must be more than 0 per second (got {self.rate!r})")
+
+    @property
+    def model(self) -> LoadModel:
+        """Closed or open."""
+        return "closed" if self.rate is None else "open"
+
+    def __str__(self) -> str:
+        """Return its short name: 32 for so many connections, 500/s for a rate, 500/s constant for an even one."""
+        if self.rate is None:
+            return str(self.connections)
+        return f"{self.rate:g}/s" + (" constant" if self.arrivals == "constant" else "")
+
+
+# Loads of a comparison that names none.
+LOADS = (Load(32),)
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
-    """One scenario at one level: what is measured, summarised, compared and doubted by itself.
+    """One scenario under one load: what is measured, summarised, compared and doubted by itself.
 
     Attributes:
         scenario: What is sent.
-        concurrency: Connections, each with at most one request in flight.
+        load: How much of it.
     """
 
     scenario: Scenario
-    concurrency: int
-
-    def __post_init__(self) -> None:
-        """Refuse a level at which nothing is sent."""
-        if self.concurrency < 1:
-            raise ValueError(f"'concurrency' must be at least 1 (got {self.concurrency!r})")
+    load: Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +164,17 @@ class Timing:
         if self.ramp_s < 0:
             raise ValueError(f"'ramp_s' must not be negative (got {self.ramp_s!r})")
 
-    def ramp_of(self, concurrency: int) -> float:
-        """Return the load before a window at a level, in seconds.
+    def ramp_of(self, load: Load) -> float:
+        """Return how long a load runs before a window, in seconds.
 
         Load begins on all connections at once, so the first answers come out of a queue that is still filling. It is
         full when each connection has had its turn, which takes the longer the more there are.
         """
-        return self.ramp_s * max(1.0, concurrency / RAMP_CONNECTIONS)
+        return self.ramp_s * max(1.0, load.connections / RAMP_CONNECTIONS)
 
-    def workload_s(self, concurrency: int, subjects: int) -> float:
+    def workload_s(self, load: Load, subjects: int) -> float:
         """Return the load time of one workload, in seconds, when every warm-up uses its bound."""
-        slices = self.rounds * (self.ramp_of(concurrency) + self.window_s)
+        slices = self.rounds * (self.ramp_of(load) + self.window_s)
         return subjects * (slices + self.warm_up_slices * self.warm_up_slice_s)
 
 
@@ -150,25 +184,25 @@ class Plan:
 
     Attributes:
         scenarios: What is sent, in table order.
-        levels: Concurrency at which each scenario is measured, in table order.
+        loads: Loads under which each scenario is measured, in table order.
         timing: Rounds and windows of each of them.
         seed: Fixes the order of slices and the resampling.
     """
 
     scenarios: tuple[Scenario, ...]
-    levels: tuple[int, ...]
+    loads: tuple[Load, ...]
     timing: Timing
     seed: int
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
-        """Every scenario at every level, in the order in which they are run."""
-        return make_workloads(self.scenarios, self.levels)
+        """Every scenario under every load, in the order in which they are run."""
+        return make_workloads(self.scenarios, self.loads)
 
 
-def make_workloads(scenarios: Sequence[Scenario], levels: Sequence[int]) -> tuple[Workload, ...]:
-    """Return every scenario at every level, all levels of a scenario together."""
-    return tuple(Workload(scenario, level) for scenario in scenarios for level in levels)
+def make_workloads(scenarios: Sequence[Scenario], loads: Sequence[Load]) -> tuple[Workload, ...]:
+    """Return every scenario under every load, all loads of a scenario together."""
+    return tuple(Workload(scenario, load) for scenario in scenarios for load in loads)
 
 
 def make_rounds(workload: Workload, subjects: Sequence[Subject], *, rounds: int, seed: int) -> tuple[Round, ...]:
@@ -181,15 +215,15 @@ def make_rounds(workload: Workload, subjects: Sequence[Subject], *, rounds: int,
         workload: What every slice sends, and over how many connections.
         subjects: What is loaded; their names must differ.
         rounds: Number of rounds.
-        seed: Together with the scenario's name and the level it fixes the order.
+        seed: Together with the scenario's name and the load it fixes the order.
 
     Raises:
         ValueError: If there is no subject, or two share a name.
     """
     if not subjects or len({subject.name for subject in subjects}) != len(subjects):
         raise ValueError(f"subjects must be named, each differently (got {[s.name for s in subjects]!r})")
-    # Seeded by text, so that adding a scenario or a level leaves the order of the others as it was.
-    generator = random.Random(f"{seed}/{workload.scenario.name}/{workload.concurrency}")
+    # Seeded by text, so that adding a scenario or a load leaves the order of the others as it was.
+    generator = random.Random(f"{seed}/{workload.scenario.name}/{workload.load}")
     planned: list[Round] = []
     while len(planned) < rounds:
         order = [Cell(workload, subject) for subject in subjects]

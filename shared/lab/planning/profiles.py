@@ -7,7 +7,8 @@ from typing import Literal
 
 from shared.errors import UsageError
 from shared.lab.planning import scenarios
-from shared.lab.planning.plan import LEVELS
+from shared.lab.planning.plan import LOADS
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Plan
 from shared.lab.planning.plan import Timing
 from shared.lab.statistics import MINIMUM_ROUNDS
@@ -31,18 +32,18 @@ class Profile:
 
     Attributes:
         scenarios: Words that name scenarios.
-        levels: Connections under load.
+        loads: Loads of each scenario.
         timing: Rounds and windows.
     """
 
     scenarios: tuple[str, ...]
-    levels: tuple[int, ...]
+    loads: tuple[Load, ...]
     timing: Timing
 
 
 PROFILES: Mapping[ProfileName, Profile] = {
-    "quick": Profile(COMPARED, LEVELS, Timing()),
-    "full": Profile((scenarios.EVERYTHING,), (1, 8, 32, 128), Timing(rounds=12)),
+    "quick": Profile(COMPARED, LOADS, Timing()),
+    "full": Profile((scenarios.EVERYTHING,), tuple(map(Load, (1, 8, 32, 128))), Timing(rounds=12)),
 }
 
 
@@ -52,7 +53,7 @@ def make_plan(
     lab: bool,
     seed: int,
     words: Sequence[str] | None = None,
-    levels: Sequence[str] | None = None,
+    connections: Sequence[str] | None = None,
     rounds: int | None = None,
     window_s: float | None = None,
 ) -> Plan:
@@ -63,7 +64,7 @@ def make_plan(
         lab: Whether the services have the endpoints that need LAB=1.
         seed: Fixes the order of slices and the resampling.
         words: Groups, endpoints or targets, each text one or several with commas between them.
-        levels: Connections, each text one number or several with commas between them.
+        connections: Connections under load, each text one number or several with commas between them.
         rounds: Rounds of each scenario at each level.
         window_s: Measured window of a slice, in seconds.
 
@@ -79,7 +80,7 @@ def make_plan(
     )
     return Plan(
         scenarios=scenarios.choose(base.scenarios if words is None else _parts(words), lab=lab),
-        levels=base.levels if levels is None else tuple(dict.fromkeys(map(_level, _parts(levels)))),
+        loads=base.loads if connections is None else tuple(dict.fromkeys(map(_closed, _parts(connections)))),
         timing=timing,
         seed=int(_within("--seed", seed, 0, MAX_SEED)),
     )
@@ -89,11 +90,11 @@ def _parts(texts: Sequence[str]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",")]
 
 
-def _level(text: str) -> int:
+def _closed(text: str) -> Load:
     if not (text.isascii() and text.isdigit()):
         raise UsageError("--concurrency takes whole numbers", why=f"got {text!r}", hint="As in --concurrency 1,8,32")
     # A number too long to be one of connections need not be read whole.
-    return int(_within("--concurrency", int(text[:9]), 1, MAX_CONNECTIONS))
+    return Load(int(_within("--concurrency", int(text[:9]), 1, MAX_CONNECTIONS)))
 
 
 def _within(option: str, value: float, least: float, most: float) -> float:

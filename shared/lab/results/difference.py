@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from shared.errors import NotComparable
 from shared.errors import UsageError
+from shared.lab.planning.plan import Load
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Measure
@@ -23,8 +24,8 @@ from shared.lab.statistics import unpaired_ratio
 # How the two runs' values stand in texts where one of them has none.
 ABSENT = "absent"
 
-# Scenario, level and subject of a cell.
-Key = tuple[str, int, str]
+# Scenario, load and subject of a cell.
+Key = tuple[str, Load, str]
 
 # What a table shows of a cell over all of its rounds; the ratios are made from single rounds.
 FIGURE_OF: Mapping[Measure, Callable[[CellSummary], float | None]] = {
@@ -56,11 +57,11 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class FigureChange:
-    """One figure of one subject under one scenario at one level in both runs.
+    """One figure of one subject under one scenario under one load in both runs.
 
     Attributes:
         scenario: Name of the scenario.
-        concurrency: Connections that carried the load.
+        load: How much was sent.
         subject: Name of the subject.
         measure: What was measured.
         a: In A, over all rounds: per second for rps, seconds for all else; None if it was not measured.
@@ -69,7 +70,7 @@ class FigureChange:
     """
 
     scenario: str
-    concurrency: int
+    load: Load
     subject: str
     measure: Measure
     a: float | None
@@ -79,11 +80,11 @@ class FigureChange:
 
 @dataclass(frozen=True, slots=True)
 class RatioChange:
-    """One ratio of a subject to the baseline at one level in both runs.
+    """One ratio of a subject to the baseline under one load in both runs.
 
     Attributes:
         scenario: Name of the scenario.
-        concurrency: Connections that carried the load.
+        load: How much was sent.
         subject: Subject above the line.
         measure: What is divided.
         a: Ratio to the baseline in A, from paired rounds; None if there is none.
@@ -92,7 +93,7 @@ class RatioChange:
     """
 
     scenario: str
-    concurrency: int
+    load: Load
     subject: str
     measure: Measure
     a: Ratio | None
@@ -110,7 +111,7 @@ class Difference:
         mismatches: What is not the program and differs.
         figures: Every figure that both have, in the table order of A.
         ratios: Every ratio that both have; none if they have not the same baseline.
-        only_a: Scenario, level and subject of what only A measured.
+        only_a: Scenario, load and subject of what only A measured.
         only_b: The same for B.
     """
 
@@ -123,9 +124,9 @@ class Difference:
     only_b: tuple[Key, ...]
 
     @property
-    def shows_levels(self) -> bool:
-        """Whether a cell must say its level to be told from another."""
-        return _has_levels(self.a, self.b)
+    def shows_loads(self) -> bool:
+        """Whether a cell must say its load to be told from another."""
+        return _has_loads(self.a, self.b)
 
 
 def between(a: Comparison, b: Comparison, *, any_environment: bool = False) -> Difference:
@@ -138,7 +139,7 @@ def between(a: Comparison, b: Comparison, *, any_environment: bool = False) -> D
 
     Raises:
         NotComparable: If more than the program differs.
-        UsageError: If they have no scenario, level and subject in common.
+        UsageError: If they have no scenario, load and subject in common.
     """
     mismatches = tuple(find_mismatches(a, b))
     if mismatches and not any_environment:
@@ -151,10 +152,10 @@ def between(a: Comparison, b: Comparison, *, any_environment: bool = False) -> D
     common = [key for key in in_a if key in in_b]
     if not common:
         names = [
-            ", ".join(cell_name(key, shows_level=_has_levels(a, b)) for key in keys) or "none" for keys in (in_a, in_b)
+            ", ".join(cell_name(key, shows_load=_has_loads(a, b)) for key in keys) or "none" for keys in (in_a, in_b)
         ]
         raise UsageError(
-            "The two results have no scenario, level and subject in common",
+            "The two results have no scenario, load and subject in common",
             why=f"A has {names[0]}, B has {names[1]}",
             hint="give two results of the same command",
         )
@@ -169,14 +170,14 @@ def between(a: Comparison, b: Comparison, *, any_environment: bool = False) -> D
     )
 
 
-def cell_name(key: Key, *, shows_level: bool) -> str:
+def cell_name(key: Key, *, shows_load: bool) -> str:
     """Return a cell's name, such as /db at 32 asgi."""
-    scenario, level, subject = key
-    return f"{scenario} at {level} {subject}" if shows_level else f"{scenario} {subject}"
+    scenario, load, subject = key
+    return f"{scenario} at {load} {subject}" if shows_load else f"{scenario} {subject}"
 
 
 def find_mismatches(a: Comparison, b: Comparison) -> Iterable[Mismatch]:
-    """Yield what is not the program and differs; commit, time, seed, levels and the number of rounds may."""
+    """Yield what is not the program and differs; commit, time, seed, loads and the number of rounds may."""
     scenarios = {s.name for s in a.scenarios} & {s.name for s in b.scenarios}
     # The settings of a subject that only one of them has say nothing about the others.
     alone = set(a.subjects) ^ set(b.subjects)
@@ -192,7 +193,6 @@ def _facts(comparison: Comparison, scenarios: set[str], alone: set[str]) -> dict
     manifest = comparison.manifest
     facts: dict[str, object] = {
         "kind": comparison.kind,
-        "load model": comparison.model,
         "processor": manifest.cpu_model,
         "number of processors": manifest.cores,
         "governor": manifest.governor,
@@ -214,11 +214,11 @@ def _facts(comparison: Comparison, scenarios: set[str], alone: set[str]) -> dict
 
 
 def _cells(comparison: Comparison) -> dict[Key, CellSummary]:
-    return {(cell.scenario, cell.concurrency, cell.subject): cell for cell in comparison.cells}
+    return {(cell.scenario, cell.load, cell.subject): cell for cell in comparison.cells}
 
 
-def _has_levels(a: Comparison, b: Comparison) -> bool:
-    return len({*a.levels, *b.levels}) > 1
+def _has_loads(a: Comparison, b: Comparison) -> bool:
+    return len({*a.loads, *b.loads}) > 1
 
 
 def _figures(pairs: Iterable[tuple[CellSummary, CellSummary]], *, seed: int) -> Iterable[FigureChange]:
@@ -226,7 +226,7 @@ def _figures(pairs: Iterable[tuple[CellSummary, CellSummary]], *, seed: int) -> 
         for measure, figure in FIGURE_OF.items():
             above, below = _round_values(b, measure), _round_values(a, measure)
             ratio = _over(above, below, seed=seed)
-            yield FigureChange(a.scenario, a.concurrency, a.subject, measure, figure(a), figure(b), ratio)
+            yield FigureChange(a.scenario, a.load, a.subject, measure, figure(a), figure(b), ratio)
 
 
 def _ratios(a: Comparison, b: Comparison, common: Iterable[Key]) -> Iterable[RatioChange]:
@@ -248,8 +248,8 @@ def _over(above: list[float], below: list[float], *, seed: int) -> Ratio | None:
 
 def _round_ratios(comparison: Comparison, key: Key, measure: Measure) -> list[float]:
     """Return a subject's ratio to the baseline in each round, in which the machine's state has cancelled."""
-    scenario, level, _ = key
-    above, below = comparison.cell(*key), comparison.cell(scenario, level, comparison.baseline)
+    scenario, load, _ = key
+    above, below = comparison.cell(*key), comparison.cell(scenario, load, comparison.baseline)
     if above is None or below is None:
         return []
     pairs = zip(_round_values(above, measure), _round_values(below, measure), strict=False)

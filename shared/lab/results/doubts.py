@@ -42,7 +42,7 @@ def of_cell(cell: CellSummary) -> list[Doubt]:
 
     def doubt(is_raised: bool, code: str, value: float, message: str, next_step: str) -> None:
         if is_raised:
-            found.append(Doubt(code, message, next_step, value, cell.scenario, cell.concurrency, cell.subject))
+            found.append(Doubt(code, message, next_step, value, cell.scenario, cell.load, cell.subject))
 
     doubt(
         cell.client_cpu_share > CLIENT_SHARE_LIMIT,
@@ -103,7 +103,7 @@ def of_drift(cell: CellSummary) -> list[Doubt]:
         return []
     message = f"throughput drifted by {change:+.0%} from the first rounds to the last: there is no one value to report"
     next_step = "look for growing data, a leak or a machine that was busy for a while, and run longer"
-    return [Doubt("drift", message, next_step, change, cell.scenario, cell.concurrency, cell.subject)]
+    return [Doubt("drift", message, next_step, change, cell.scenario, cell.load, cell.subject)]
 
 
 def of_ratio(summary: RatioSummary) -> list[Doubt]:
@@ -114,13 +114,13 @@ def of_ratio(summary: RatioSummary) -> list[Doubt]:
     if ratio is None:
         message = "a round has no successful response on one side, so there is no ratio"
         next_step = "see the errors of both sides"
-        return [Doubt("no_ratio", message, next_step, 0.0, summary.scenario, summary.concurrency, summary.numerator)]
+        return [Doubt("no_ratio", message, next_step, 0.0, summary.scenario, summary.load, summary.numerator)]
     width = ratio.high / ratio.low
     if width <= WIDE_INTERVAL:
         return []
     message = f"the interval of the ratio spans a factor of {width:.2f}"
     next_step = "run more rounds, on a quieter machine"
-    return [Doubt("wide_interval", message, next_step, width, summary.scenario, summary.concurrency, summary.numerator)]
+    return [Doubt("wide_interval", message, next_step, width, summary.scenario, summary.load, summary.numerator)]
 
 
 def of_foreign_load(foreign: ForeignLoad) -> list[Doubt]:
@@ -129,7 +129,7 @@ def of_foreign_load(foreign: ForeignLoad) -> list[Doubt]:
         return []
     message = f"other programs used {foreign.cores:.2f} cores meanwhile and slowed what they met"
     next_step = "stop other programs and run again"
-    return [Doubt("foreign_load", message, next_step, foreign.cores, foreign.scenario, foreign.concurrency)]
+    return [Doubt("foreign_load", message, next_step, foreign.cores, foreign.scenario, foreign.load)]
 
 
 def _of_sharing(comparison: Comparison) -> Iterable[Doubt]:

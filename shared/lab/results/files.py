@@ -1,7 +1,7 @@
-"""Comparisons as files: readable JSON with every summary, and raw samples in a compressed .npz per scenario and level.
+"""Comparisons as files: readable JSON with every summary, and raw samples in a compressed .npz per scenario and load.
 
 A file appears whole or not at all: it is written beside its place and moved there. The samples of a scenario at
-a level are written once, so exporting after each costs no more than exporting at the end.
+a load are written once, so exporting after each costs no more than exporting at the end.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from pydantic import ValidationError
 
 from shared.errors import UsageError
-from shared.lab.planning.plan import LoadModel
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
 from shared.lab.results.record import SCHEMA_VERSION
@@ -53,12 +53,11 @@ class _Stored:
 
     kind: ResultKind
     manifest: Manifest
-    model: LoadModel
     timing: Timing
     subjects: tuple[str, ...]
     baseline: str
     scenarios: tuple[Scenario, ...]
-    levels: tuple[int, ...]
+    loads: tuple[Load, ...]
     cells: tuple[CellSummary, ...]
     ratios: tuple[RatioSummary, ...]
     foreign_load: tuple[ForeignLoad, ...]
@@ -78,11 +77,11 @@ def result_path(directory: Path, kind: str, time_utc: str) -> Path:
 def write(comparison: Comparison, path: Path) -> None:
     """Write a comparison; raw samples that have their file already are not written again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    measured = list(dict.fromkeys((piece.scenario, piece.concurrency) for piece in comparison.slices))
+    measured = list(dict.fromkeys((piece.scenario, piece.load) for piece in comparison.slices))
     files = {key: f"{path.stem}.{number:02}.npz" for number, key in enumerate(measured, start=1)}
     for key, file in files.items():
         if not (path.parent / file).exists():
-            arrays = _arrays([piece for piece in comparison.slices if (piece.scenario, piece.concurrency) == key])
+            arrays = _arrays([piece for piece in comparison.slices if (piece.scenario, piece.load) == key])
             _write_atomically(path.parent / file, lambda handle, a=arrays: np.savez_compressed(handle, **a))  # type: ignore[misc]
     text = json.dumps(_to_json(comparison, files), indent=1, ensure_ascii=False) + "\n"
     _write_atomically(path, lambda handle: handle.write(text.encode()))
@@ -167,27 +166,31 @@ def _write_atomically(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         raise
 
 
-def _to_json(comparison: Comparison, files: Mapping[tuple[str, int], str]) -> dict[str, object]:
+def _to_json(comparison: Comparison, files: Mapping[tuple[str, Load], str]) -> dict[str, object]:
     """Return the record in reading order; slices lose their arrays to the sample files."""
     return {
         "schema_version": comparison.schema_version,
         "kind": comparison.kind,
         "manifest": dataclasses.asdict(comparison.manifest),
-        "model": comparison.model,
         "timing": dataclasses.asdict(comparison.timing),
         "subjects": comparison.subjects,
         "baseline": comparison.baseline,
         "scenarios": [{**dataclasses.asdict(s), "body": s.body.decode("latin-1")} for s in comparison.scenarios],
-        "levels": comparison.levels,
+        "loads": [dataclasses.asdict(load) for load in comparison.loads],
         "ratios": [dataclasses.asdict(ratio) for ratio in comparison.ratios],
         "doubts": [dataclasses.asdict(doubt) for doubt in comparison.doubts],
         "cells": [dataclasses.asdict(cell) for cell in comparison.cells],
         "foreign_load": [dataclasses.asdict(foreign) for foreign in comparison.foreign_load],
         "sample_files": [
-            {"scenario": scenario, "concurrency": level, "file": file} for (scenario, level), file in files.items()
+            {"scenario": scenario, "load": dataclasses.asdict(load), "file": file}
+            for (scenario, load), file in files.items()
         ],
-        "slices": [{name: getattr(piece, name) for name in SLICE_FIELDS} for piece in comparison.slices],
+        "slices": [_slice_to_json(piece) for piece in comparison.slices],
     }
+
+
+def _slice_to_json(piece: Slice) -> dict[str, object]:
+    return {**{name: getattr(piece, name) for name in SLICE_FIELDS}, "load": dataclasses.asdict(piece.load)}
 
 
 def _from_json(data: dict[str, Any], directory: Path | None) -> Comparison:
@@ -199,13 +202,14 @@ def _from_json(data: dict[str, Any], directory: Path | None) -> Comparison:
 
 
 def _slices(data: dict[str, Any], directory: Path) -> list[Slice]:
-    """Return the slices in their order, each with its part of the columns in its scenario's and level's file."""
+    """Return the slices in their order, each with its part of the columns in its scenario's and load's file."""
     stored = data["sample_files"]
-    parts = {(f["scenario"], f["concurrency"]): iter(_parts(directory / f["file"])) for f in stored}
+    parts = {(f["scenario"], Load(**f["load"])): iter(_parts(directory / f["file"])) for f in stored}
     slices: list[Slice] = []
     for fields in data["slices"]:
-        samples, errors = next(parts[fields["scenario"], fields["concurrency"]])
-        slices.append(Slice(**fields, samples=samples, errors=errors))
+        load = Load(**fields["load"])
+        samples, errors = next(parts[fields["scenario"], load])
+        slices.append(Slice(**{**fields, "load": load}, samples=samples, errors=errors))
     return slices
 
 

@@ -10,15 +10,16 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from shared.lab.planning.plan import LoadModel
+from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
 from shared.lab.planning.plan import Workload
 from shared.lab.planning.plan import make_workloads
 from shared.lab.statistics import Ratio
 
-# 1: first version. 2: every slice, summary and doubt says at which level of concurrency.
-SCHEMA_VERSION = 2
+# 1: first version. 2: every slice, summary and doubt says at which level of concurrency. 3: a load instead, which may
+# be a rate.
+SCHEMA_VERSION = 3
 
 # Order is the code on the wire between the load client and its parent, and in the sample files.
 ERROR_KINDS = ("refused", "reset", "timeout", "premature_close", "parse", "other")
@@ -82,9 +83,9 @@ class Slice:
 
     Attributes:
         scenario: Name of the scenario.
-        concurrency: Connections that carried the load.
+        load: How much was sent.
         subject: Name of the subject.
-        round: Number of the round within the scenario at this level.
+        round: Number of the round within the scenario under this load.
         position: Place within the round, from 0.
         start_ns: When load began.
         window_start_ns: Start of the measured window.
@@ -99,7 +100,7 @@ class Slice:
     """
 
     scenario: str
-    concurrency: int
+    load: Load
     subject: str
     round: int
     position: int
@@ -139,11 +140,11 @@ class RoundValues:
 
 @dataclass(frozen=True, slots=True)
 class CellSummary:
-    """One subject under one scenario at one level, over all rounds.
+    """One subject under one scenario under one load, over all rounds.
 
     Attributes:
         scenario: Name of the scenario.
-        concurrency: Connections that carried the load.
+        load: How much was sent.
         subject: Name of the subject.
         achieved_rps: Responses with a 2xx status per second, over all windows.
         samples: Responses with a 2xx status that were due in a window; the percentiles are theirs.
@@ -161,7 +162,7 @@ class CellSummary:
     """
 
     scenario: str
-    concurrency: int
+    load: Load
     subject: str
     achieved_rps: float
     samples: int
@@ -194,7 +195,7 @@ class RatioSummary:
 
     Attributes:
         scenario: Name of the scenario.
-        concurrency: Connections that carried the load.
+        load: How much was sent.
         measure: What is divided.
         numerator: Subject above the line.
         denominator: Subject below the line, the baseline.
@@ -202,7 +203,7 @@ class RatioSummary:
     """
 
     scenario: str
-    concurrency: int
+    load: Load
     measure: Measure
     numerator: str
     denominator: str
@@ -211,16 +212,16 @@ class RatioSummary:
 
 @dataclass(frozen=True, slots=True)
 class ForeignLoad:
-    """What other programs took while one scenario was measured at one level.
+    """What other programs took while one scenario was measured under one load.
 
     Attributes:
         scenario: Name of the scenario.
-        concurrency: Connections that carried the load.
+        load: How much was sent.
         cores: CPU seconds per second, time stolen by the hypervisor included.
     """
 
     scenario: str
-    concurrency: int
+    load: Load
     cores: float
 
 
@@ -234,7 +235,7 @@ class Doubt:
         next_step: What to do about it.
         value: The number that raised it.
         scenario: Scenario it touches; None for all.
-        concurrency: Level of it that it touches; None for all.
+        load: Load of it that it touches; None for all.
         subject: Subject it touches; None for all.
     """
 
@@ -243,7 +244,7 @@ class Doubt:
     next_step: str
     value: float
     scenario: str | None = None
-    concurrency: int | None = None
+    load: Load | None = None
     subject: str | None = None
 
 
@@ -295,14 +296,13 @@ class Comparison:
     Attributes:
         kind: Which command made it.
         manifest: Where, when and with what.
-        model: Closed or open load.
         timing: Rounds and windows.
         subjects: Names in table order.
         baseline: The subject below the line of every ratio.
         scenarios: What was sent, in table order; those not yet measured have no cell.
-        levels: Connections that carried the load of each scenario, one level after the other, in table order.
+        loads: How much of each scenario was sent, one load after the other, in table order.
         slices: Raw record of every slice.
-        cells: Summary of each subject under each scenario at each level.
+        cells: Summary of each subject under each scenario under each load.
         ratios: Each other subject over the baseline.
         foreign_load: What other programs took meanwhile.
         doubts: Reasons not to trust a number.
@@ -311,12 +311,11 @@ class Comparison:
 
     kind: ResultKind
     manifest: Manifest
-    model: LoadModel
     timing: Timing
     subjects: tuple[str, ...]
     baseline: str
     scenarios: tuple[Scenario, ...]
-    levels: tuple[int, ...]
+    loads: tuple[Load, ...]
     slices: tuple[Slice, ...]
     cells: tuple[CellSummary, ...]
     ratios: tuple[RatioSummary, ...]
@@ -326,18 +325,18 @@ class Comparison:
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
-        """Every scenario at every level, in table order."""
-        return make_workloads(self.scenarios, self.levels)
+        """Every scenario under every load, in table order."""
+        return make_workloads(self.scenarios, self.loads)
 
-    def cell(self, scenario: str, concurrency: int, subject: str) -> CellSummary | None:
+    def cell(self, scenario: str, load: Load, subject: str) -> CellSummary | None:
         """Return the summary of a cell, or None if it was not measured."""
-        wanted = (scenario, concurrency, subject)
-        return next((c for c in self.cells if (c.scenario, c.concurrency, c.subject) == wanted), None)
+        wanted = (scenario, load, subject)
+        return next((c for c in self.cells if (c.scenario, c.load, c.subject) == wanted), None)
 
-    def ratio(self, scenario: str, concurrency: int, subject: str, measure: Measure) -> Ratio | None:
+    def ratio(self, scenario: str, load: Load, subject: str, measure: Measure) -> Ratio | None:
         """Return a subject's ratio to the baseline, or None if there is none."""
-        wanted = (scenario, concurrency, subject, measure)
+        wanted = (scenario, load, subject, measure)
         for summary in self.ratios:
-            if (summary.scenario, summary.concurrency, summary.numerator, summary.measure) == wanted:
+            if (summary.scenario, summary.load, summary.numerator, summary.measure) == wanted:
                 return summary.ratio
         return None

@@ -64,7 +64,7 @@ def round_values(piece: Slice) -> RoundValues:
 
 
 def cell_summary(slices: Sequence[Slice], *, steady: bool, warm_up_slices: int) -> CellSummary:
-    """Return the summary of one subject under one scenario at one level.
+    """Return the summary of one subject under one scenario under one load.
 
     Args:
         slices: Its slices, one per round, in order of rounds.
@@ -79,7 +79,7 @@ def cell_summary(slices: Sequence[Slice], *, steady: bool, warm_up_slices: int) 
     peaks = [piece.server_peak_bytes for piece in slices if piece.server_peak_bytes is not None]
     return CellSummary(
         scenario=slices[0].scenario,
-        concurrency=slices[0].concurrency,
+        load=slices[0].load,
         subject=slices[0].subject,
         achieved_rps=sum(map(completed_in_window, slices)) / sum(piece.window_s for piece in slices),
         samples=len(times_s),
@@ -108,7 +108,7 @@ def _percentiles(times_s: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def ratios(cells: Iterable[CellSummary], *, baseline: str, seed: int) -> list[RatioSummary]:
-    """Return every measure of every other subject over the baseline, for the cells of one scenario at one level."""
+    """Return every measure of every other subject over the baseline, for the cells of one scenario under one load."""
     by_subject = {cell.subject: cell for cell in cells}
     below = by_subject.pop(baseline)
     return [_ratio(above, below, measure, seed) for above in by_subject.values() for measure in VALUE_OF]
@@ -122,4 +122,4 @@ def _ratio(above: CellSummary, below: CellSummary, measure: Measure, seed: int) 
     # A round without an answer cannot be divided, and leaving it out would flatter the subject that failed in it.
     if len(usable) == len(pairs) >= statistics.MINIMUM_ROUNDS:
         ratio = statistics.paired_ratio([a for a, _ in usable], [b for _, b in usable], seed=seed)
-    return RatioSummary(above.scenario, above.concurrency, measure, above.subject, below.subject, ratio)
+    return RatioSummary(above.scenario, above.load, measure, above.subject, below.subject, ratio)

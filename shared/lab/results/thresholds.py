@@ -13,6 +13,7 @@ from operator import le
 from operator import lt
 
 from shared.errors import UsageError
+from shared.lab.planning.plan import Load
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Measure
@@ -28,7 +29,8 @@ FIGURES = (*COUNTS, *TIMES)
 RATIO_MEASURES: Mapping[str, Measure] = {"rps": "rps", "p50": "p50", "p99": "p99", "cpu": "cpu"}
 FORMS = "'asgi:/db:p99>50ms', 'asgi:/db@32:p99>50ms' or 'asgi_over_wsgi:/db:rps<0.9'"
 # Written in one way only, so that every threshold prints back as it was read.
-LEVEL = re.compile(r"[1-9][0-9]{0,8}")
+LOAD = re.compile(r"[1-9][0-9]{0,8}|[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?/s( constant)?")
+LOADLIKE = re.compile(r"[0-9.]+(/s.*)?$")
 # The longer operator first, or >= would be read as > and a value that begins with =.
 CONDITION = re.compile(r"(?P<measure>[^<>=]+)(?P<operator>>=|<=|>|<)(?P<number>[0-9]*\.?[0-9]+)(?P<unit>.*)")
 
@@ -40,7 +42,7 @@ class Threshold:
     Attributes:
         subject: Name of the subject, or those of two with `_over_` between them, for a ratio.
         scenario: Name of the scenario.
-        concurrency: The only level that it is about; None for every level of the comparison.
+        load: Short name of the only load that it is about; None for every load of the comparison.
         measure: One of FIGURES; of RATIO_MEASURES for a ratio.
         operator: One of OPERATORS.
         number: The bound as it was written.
@@ -49,7 +51,7 @@ class Threshold:
 
     subject: str
     scenario: str
-    concurrency: int | None
+    load: str | None
     measure: str
     operator: str
     number: str
@@ -57,8 +59,8 @@ class Threshold:
 
     def __str__(self) -> str:
         """Return the text it was read from."""
-        level = "" if self.concurrency is None else f"@{self.concurrency}"
-        return f"{self.subject}:{self.scenario}{level}:{self.measure}{self.operator}{self.number}{self.unit}"
+        load = "" if self.load is None else f"@{self.load}"
+        return f"{self.subject}:{self.scenario}{load}:{self.measure}{self.operator}{self.number}{self.unit}"
 
     @property
     def is_ratio(self) -> bool:
@@ -79,13 +81,13 @@ class Names:
         subjects: Names of its subjects.
         baseline: The subject below the line of every ratio.
         scenarios: Names of its scenarios.
-        levels: Connections under load, at each of which every scenario is measured.
+        loads: Loads under each of which every scenario is measured.
     """
 
     subjects: tuple[str, ...]
     baseline: str
     scenarios: tuple[str, ...]
-    levels: tuple[int, ...]
+    loads: tuple[Load, ...]
 
     @property
     def ratios(self) -> tuple[str, ...]:
@@ -95,10 +97,10 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of a threshold at one level.
+    """What became of a threshold at one load.
 
     Attributes:
-        threshold: The condition; it names its level where the comparison has several.
+        threshold: The condition; it names its load where the comparison has several.
         value: The figure, in seconds for times; None if it was not measured.
         interval: Value and interval of a ratio; None for all else.
         is_met: Whether the figure was measured and does not fulfil the condition to fail on. A ratio is judged by its
@@ -120,8 +122,8 @@ def parse(text: str) -> Threshold:
     """Return the threshold that a text means.
 
     The subject ends at the first colon and the measure begins after the last one: what lies between is the scenario,
-    which may hold colons itself. A number after its last @ is the level, so a scenario whose own name ends like that
-    can be named only together with its level.
+    which may hold colons itself. A number after its last @ is the load, so a scenario whose own name ends like that
+    can be named only together with its load.
 
     Raises:
         UsageError: If the text is no threshold, or its measure, unit or value cannot be.
@@ -134,8 +136,8 @@ def parse(text: str) -> Threshold:
     if found is None:
         why = f"{condition!r} is no measure, operator ({' '.join(OPERATORS)}) and value, one after the other"
         raise _malformed(text, why)
-    name, level = _parts(text, scenario)
-    threshold = Threshold(subject, name, level, *found.groups())
+    name, load = _parts(text, scenario)
+    threshold = Threshold(subject, name, load, *found.groups())
     measures = tuple(RATIO_MEASURES) if threshold.is_ratio else FIGURES
     if threshold.measure not in measures:
         kind = "ratio" if threshold.is_ratio else "figure"
@@ -151,14 +153,14 @@ def require_known(thresholds: Iterable[Threshold], names: Names) -> None:
     """Refuse thresholds on what a comparison does not hold.
 
     Raises:
-        UsageError: If a subject, a ratio, a scenario or a level is not among the names.
+        UsageError: If a subject, a ratio, a scenario or a load is not among the names.
     """
     for threshold in thresholds:
         subjects = names.ratios if threshold.is_ratio else names.subjects
         for what, name, known in (
             ("ratio" if threshold.is_ratio else "subject", threshold.subject, subjects),
             ("scenario", threshold.scenario, names.scenarios),
-            ("level", threshold.concurrency, names.levels),
+            ("load", threshold.load, tuple(map(str, names.loads))),
         ):
             if name is not None and name not in known:
                 raise UsageError(
@@ -169,35 +171,36 @@ def require_known(thresholds: Iterable[Threshold], names: Names) -> None:
 
 
 def judge(comparison: Comparison, thresholds: Iterable[Threshold]) -> tuple[Judgement, ...]:
-    """Return what became of each threshold; of one that names no level, at each level of the comparison.
+    """Return what became of each threshold; of one that names no load, at each load of the comparison.
 
     Raises:
         UsageError: If one names what the comparison does not hold.
     """
     chosen = tuple(thresholds)
     scenarios = tuple(scenario.name for scenario in comparison.scenarios)
-    require_known(chosen, Names(comparison.subjects, comparison.baseline, scenarios, comparison.levels))
+    require_known(chosen, Names(comparison.subjects, comparison.baseline, scenarios, comparison.loads))
     return tuple(
-        _judge(comparison, shown, level)
+        _judge(comparison, shown, load)
         for threshold in chosen
-        for shown, level in _at_levels(threshold, comparison.levels)
+        for shown, load in _at_loads(threshold, comparison.loads)
     )
 
 
-def _at_levels(threshold: Threshold, levels: tuple[int, ...]) -> Iterable[tuple[Threshold, int]]:
-    """Yield the threshold with each level that it is judged at; it comes to name the level where there are several."""
-    for level in levels if threshold.concurrency is None else (threshold.concurrency,):
-        yield (replace(threshold, concurrency=level) if len(levels) > 1 else threshold), level
+def _at_loads(threshold: Threshold, loads: tuple[Load, ...]) -> Iterable[tuple[Threshold, Load]]:
+    """Yield the threshold with each load that it is judged at; it comes to name the load where there are several."""
+    for load in loads:
+        if threshold.load in (None, str(load)):
+            yield (replace(threshold, load=str(load)) if len(loads) > 1 else threshold), load
 
 
-def _judge(comparison: Comparison, threshold: Threshold, level: int) -> Judgement:
+def _judge(comparison: Comparison, threshold: Threshold, load: Load) -> Judgement:
     interval = None
     if threshold.is_ratio:
         above = threshold.subject.removesuffix(OVER + comparison.baseline)
-        interval = comparison.ratio(threshold.scenario, level, above, RATIO_MEASURES[threshold.measure])
+        interval = comparison.ratio(threshold.scenario, load, above, RATIO_MEASURES[threshold.measure])
         value = None if interval is None else interval.value
     else:
-        cell = comparison.cell(threshold.scenario, level, threshold.subject)
+        cell = comparison.cell(threshold.scenario, load, threshold.subject)
         value = None if cell is None else _figure(cell, threshold.measure)
     # A figure that is missing may be missing because of what the threshold is to find.
     is_met = value is not None and not OPERATORS[threshold.operator](value, threshold.bound)
@@ -213,14 +216,14 @@ def _figure(cell: CellSummary, measure: str) -> float | None:
     return cell.server_cpu_s_per_request if measure == "cpu" else cell.percentiles_s.get(measure)
 
 
-def _parts(text: str, scenario: str) -> tuple[str, int | None]:
-    """Return a scenario's name and level as they stand in a threshold's text."""
-    name, _, level = scenario.rpartition("@")
-    if not (name and level.isascii() and level.isdigit()):
+def _parts(text: str, scenario: str) -> tuple[str, str | None]:
+    """Return a scenario's name and load as they stand in a threshold's text."""
+    name, _, load = scenario.rpartition("@")
+    if not (name and LOADLIKE.match(load)):
         return scenario, None
-    if LEVEL.fullmatch(level) is None:
-        raise _malformed(text, f"{level!r} is no number of connections")
-    return name, int(level)
+    if LOAD.fullmatch(load) is None:
+        raise _malformed(text, f"{load!r} is no number of connections, and no rate")
+    return name, load
 
 
 def _require_unit(threshold: Threshold) -> None:
