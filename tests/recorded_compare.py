@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared import cli
+from shared.cli import compare
+from shared.cli import main
 from shared.lab import editions
 from shared.lab.parity import check
 from shared.lab.results.record import Comparison
@@ -20,7 +21,7 @@ def run_command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     """Run the console script in this process and return its exit code."""
     monkeypatch.setattr(sys, "argv", ["wsgi-vs-asgi", *words])
     try:
-        cli.main()
+        main()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
@@ -44,5 +45,5 @@ def run_compare(monkeypatch: pytest.MonkeyPatch, measured: Comparison | None, *w
 
     monkeypatch.setattr(editions, "compare_editions", started)
     monkeypatch.setattr(check, "run", checked)
-    monkeypatch.setattr(cli, "_database", database)
+    monkeypatch.setattr(compare, "database", database)
     return run_command(monkeypatch, "compare", *words)

@@ -130,9 +130,10 @@ def offences(use: Use) -> Iterator[str]:
     """Yield why an import must not be."""
     part = part_of(use.importer)
     controls = is_under(use.importer, "shared.lab.controls")
+    commands = is_under(use.importer, "shared.cli")
     if any(is_under(use.imported, name) for name in FORBIDDEN[part]):
         yield f"{use.importer}:{use.line} imports {use.imported}, which {part} never may"
-    elif part == "shared" and use.importer != "shared.cli" and use.imported.startswith(("shared.lab", "shared.report")):
+    elif part == "shared" and not commands and use.imported.startswith(("shared.lab", "shared.report")):
         yield f"{use.importer}:{use.line} imports {use.imported}, which only the command line may"
     elif part == "shared.lab" and use.imported.startswith("shared.report"):
         yield f"{use.importer}:{use.line} imports the report"

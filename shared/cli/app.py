@@ -1,0 +1,74 @@
+"""What every command needs: the application, its messages, and the database for as long as it is used."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from .. import config
+from ..errors import AppError
+from ..errors import CommandError
+from ..errors import EnvironmentFailure
+
+RESULTS = Path("results")
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# What a command finds goes to standard output, all that is said about it goes here.
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the console script."""
+    is_debug = "--debug" in sys.argv[1:]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        cli()
+    except AppError as error:
+        if is_debug:
+            raise
+        sys.exit(_explain(error))
+    except BrokenPipeError:
+        # Whoever read the output has enough; what is left in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _explain(error: AppError) -> int:
+    if isinstance(error, CommandError):
+        for label, text in (("Failed", error.what), ("Why", error.why), ("Next", error.hint)):
+            if text:
+                lines = text.replace("\n", "\n" + " " * 8)
+                messages.print(f"{label + ':':8}{lines}", markup=False)
+    else:
+        messages.print(f"Failed: {error}", markup=False)
+    return error.exit_code
+
+
+def progress(text: str) -> None:
+    """Say how far a command is."""
+    messages.print(text, markup=False, style="dim")
+
+
+@contextmanager
+def database(settings: config.Settings) -> Iterator[str]:
+    """Hold the database for as long as a command uses it; yields its URL."""
+    from sqlalchemy.exc import DBAPIError
+
+    from .. import engine
+
+    source = engine.locate(settings)
+    try:
+        yield source.url
+    except DBAPIError as error:
+        raise EnvironmentFailure(
+            "The database cannot be used",
+            # No driver puts a password into its messages.
+            why=str(error.orig).strip(),
+            hint="Check DATABASE_URL (make config shows it), or unset it to use the embedded PostgreSQL",
+        ) from error
+    finally:
+        source.release()

@@ -1,0 +1,47 @@
+"""Commands that time an edition against something else than the other edition."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import config
+from ..config import Edition
+from .app import RESULTS
+from .app import database
+from .app import messages
+from .app import progress
+
+
+def bench_services(
+    rounds: Annotated[int | None, typer.Option(min=3, help="Rounds; more make narrower intervals")] = None,
+    seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+) -> None:
+    """Compare each edition's CPU per request with a raw driver's under the same server."""
+    from ..lab import editions
+    from ..report.table import print_bench
+
+    settings = config.load()
+    with database(settings) as url:
+        measured = editions.bench_editions(
+            settings, url, seed=seed, rounds=rounds, directory=RESULTS, progress=progress
+        )
+    print_bench(measured, sys.stdout)
+
+
+def bench_trace(
+    starts: Annotated[int | None, typer.Option(min=3, help="Starts of each service; more narrow the intervals")] = None,
+    edition: Annotated[Edition | None, typer.Option(help="Only this edition")] = None,
+    seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+) -> None:
+    """Compare each edition's CPU per request with its own without the hooks of tracing."""
+    from ..lab import editions
+    from ..report.table import print_trace_bench
+
+    settings = config.load()
+    with database(settings) as url:
+        measured, path = editions.bench_tracing(
+            settings, url, seed=seed, starts=starts, edition=edition, directory=RESULTS, progress=progress
+        )
+    print_trace_bench(measured, sys.stdout)
+    messages.print(f"Ratio of every start, and manifest: {path}", markup=False)
