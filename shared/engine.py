@@ -16,8 +16,7 @@ from sqlalchemy.engine import make_url
 from .config import Edition
 from .config import Settings
 from .errors import UsageError
-from .pool import AsyncMeasuredPool
-from .pool import MeasuredPool
+from .pool import pool_class
 from .trace import wire_asyncpg
 
 # Loaded by name when an engine asks for the driver.
@@ -93,7 +92,7 @@ def engine_options(settings: Settings, edition: Edition, driver: str) -> dict[st
     """
     return {
         "isolation_level": "AUTOCOMMIT",
-        "poolclass": MeasuredPool if edition == "wsgi" else AsyncMeasuredPool,
+        "poolclass": pool_class(edition, is_tracing=settings.is_tracing),
         "pool_size": settings.pool_size,
         "max_overflow": settings.pool_max_overflow,
         "pool_timeout": settings.pool_timeout,

@@ -25,6 +25,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.pool import QueuePool
 
 from . import schemas
+from .config import Edition
 from .metrics import Instruments
 from .metrics import instruments
 from .trace.recorder import current
@@ -115,13 +116,6 @@ class _Measured(QueuePool):
 
     statistics: PoolStatistics
 
-    def connect(self) -> PoolProxiedConnection:
-        """Return a connection; that of a traced request is watched until it is returned."""
-        trace = current.get()
-        if trace is None:
-            return super().connect()
-        return check_out(trace, super().connect, partial(counts, self, self.statistics))
-
     def _do_get(self) -> ConnectionPoolEntry:
         if self._overflow < self._max_overflow or self._pool.qsize():
             record = super()._do_get()
@@ -162,13 +156,7 @@ class _Measured(QueuePool):
         since_ns = record.info.pop("since_ns", None)
         if since_ns is not None:
             self.statistics.held(endpoint_name.get(), perf_counter_ns() - since_ns)
-        watch = record.info.pop(WATCH, None)
-        if watch is None:
-            super()._do_return_conn(record)
-        else:
-            give_back = partial(super()._do_return_conn, record)
-            is_lost = record.dbapi_connection is None
-            watch.returned(give_back, partial(counts, self, self.statistics), is_lost=is_lost)
+        super()._do_return_conn(record)
 
     def recreate(self) -> "_Measured":
         pool = super().recreate()
@@ -177,12 +165,47 @@ class _Measured(QueuePool):
         return pool
 
 
+class _Watched(_Measured):
+    """Has a traced request's connection watched, from the wait for it until it is returned."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection."""
+        trace = current.get()
+        if trace is None:
+            return super().connect()
+        return check_out(trace, super().connect, partial(counts, self, self.statistics))
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        watch = record.info.pop(WATCH, None)
+        if watch is None:
+            super()._do_return_conn(record)
+        else:
+            give_back = partial(super()._do_return_conn, record)
+            is_lost = record.dbapi_connection is None
+            watch.returned(give_back, partial(counts, self, self.statistics), is_lost=is_lost)
+
+
 class MeasuredPool(_Measured):
     """The queue pool for threads."""
 
 
+class WatchedPool(_Watched):
+    """The queue pool for threads of a service whose requests may be traced."""
+
+
 class AsyncMeasuredPool(_Measured, AsyncAdaptedQueuePool):
     """The queue pool for tasks."""
+
+
+class AsyncWatchedPool(_Watched, AsyncAdaptedQueuePool):
+    """The queue pool for tasks of a service whose requests may be traced."""
+
+
+def pool_class(edition: Edition, *, is_tracing: bool) -> type[QueuePool]:
+    """Return an edition's pool; a service without tracing has one without its hooks."""
+    if edition == "wsgi":
+        return WatchedPool if is_tracing else MeasuredPool
+    return AsyncWatchedPool if is_tracing else AsyncMeasuredPool
 
 
 def measure(pool: Pool, statistics: PoolStatistics) -> None:

@@ -1,13 +1,10 @@
 """The session of both editions: SQLAlchemy's own, with a short way for statements that select columns."""
 
-from time import monotonic_ns
 from typing import Any
 
 from sqlalchemy import Executable
 from sqlalchemy import Result
 from sqlalchemy.orm import Session
-
-from .trace.recorder import current
 
 
 class CoreSession(Session):
@@ -17,16 +14,6 @@ class CoreSession(Session):
     statements of this project name columns and never entities, so the answer is always no; skipping the question
     saves about a tenth of a one-row request. The transaction, its connection and its end are the session's as ever.
     """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        trace = current.get()
-        if trace is None:
-            super().__init__(*arguments, **options)
-            return
-        start_ns = monotonic_ns()
-        super().__init__(*arguments, **options)
-        # The level of a transaction, which not every session begins.
-        trace.record("session", start_ns, None, isolation_level=self.info.get("isolation_level"))
 
     def execute(self, statement: Executable, params: Any = None, **_options: Any) -> Result[*tuple[Any, ...]]:
         """Execute a Core statement on the session's connection.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from time import monotonic_ns
 from time import perf_counter
 
 from sqlalchemy import create_engine
@@ -22,6 +23,7 @@ from shared.pool import endpoint_name
 from shared.pool import may_not_wait
 from shared.pool import measure
 from shared.pool import snapshot
+from shared.trace.recorder import current
 
 from .concurrency import EDITION
 from .concurrency import Lock
@@ -105,7 +107,13 @@ class Database:
     def open_session(self) -> Session:
         """Return a new session; it takes a connection with its first statement."""
         info = {"isolation_level": self.settings.isolation_level}
-        return Session(self.engine, expire_on_commit=False, autoflush=False, info=info)
+        trace = current.get()
+        start_ns = 0 if trace is None else monotonic_ns()
+        session = Session(self.engine, expire_on_commit=False, autoflush=False, info=info)
+        if trace is not None:
+            # The level of a transaction, which not every session begins.
+            trace.record("session", start_ns, None, isolation_level=self.settings.isolation_level)
+        return session
 
     def pool(self) -> schemas.Pool:
         """Return the state of the pool now."""

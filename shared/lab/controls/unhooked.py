@@ -20,7 +20,11 @@ from types import ModuleType
 from typing import Any
 
 # Where untraced requests pass a hook.
-HOOKED = ("asgi_app.app", "asgi_app.pipeline", "shared.pool", "shared.session", "wsgi_app.app")
+HOOKED = (
+    *("asgi_app.app", "asgi_app.database", "asgi_app.pipeline"),
+    "shared.pool",
+    *("wsgi_app.app", "wsgi_app.database"),
+)
 # What holds a trace, or something that exists only with one.
 NAMES = frozenset({"trace", "traced", "watch"})
 WITH_HOOKS = "with-hooks"
@@ -62,6 +66,7 @@ class Unhook(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         """Look for no trace, and keep nothing up for one."""
+        self.generic_visit(node)
         kept = [target for target in node.targets if getattr(target, "attr", None) not in KEPT_FOR_TRACING]
         if len(kept) < len(node.targets):
             self.removed += 1
