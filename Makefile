@@ -68,10 +68,12 @@ database-reset: $(READY) ## Drop and seed the project's tables anew
 	@$(RUN) database-reset $(ARGS)
 
 ##@ Develop
+# Each of the two has a database and services of its own; the tests of a file share theirs.
+PARALLEL ?= -n 2 --dist loadfile
 .PHONY: test
 test: lint ## Run lint, types and every test
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
+	@$(BIN)/python -m pytest -m slow $(PARALLEL) $(ARGS)
 
 .PHONY: lint
 lint: $(READY_DEV) ## Check style and types; changes nothing
