@@ -41,6 +41,7 @@ from shared.contract import Endpoint
 from shared.engine import locate
 from shared.errors import MalformedRequest
 from shared.errors import RequestTimeout
+from shared.metrics import SAMPLE_EVERY_S
 from shared.metrics import instruments
 from shared.trace import stages
 from shared.trace.recorder import Trace
@@ -49,6 +50,7 @@ from shared.trace.store import flush_all
 from shared.validation import Binder
 
 from . import endpoints
+from .concurrency import sample_lag
 from .database import Database
 from .database import get_db
 
@@ -325,11 +327,14 @@ class Application(Router):
         self.service = service = Service()
         self.routes = service.routes
         self._literal = routing.literal(service.routes)
-        watch = asyncio.create_task(_end_with_parent())
+        tasks = [asyncio.create_task(_end_with_parent())]
+        if service.settings.sample_load:
+            tasks.append(asyncio.create_task(sample_lag(SAMPLE_EVERY_S, instruments().loop_lag)))
         try:
             yield
         finally:
-            watch.cancel()
+            for task in tasks:
+                task.cancel()
             self.routes = []
             self._literal = {}
             self.service = None

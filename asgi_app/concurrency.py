@@ -63,6 +63,18 @@ async def within(seconds: float, function: Callable[[], Awaitable[T]]) -> T:
     return task.result()
 
 
+async def sample_lag(every_s: float, book: Callable[[float], None]) -> None:
+    """Book again and again how late the event loop runs a callback that was due; until cancelled.
+
+    uvloop's timers count whole milliseconds, so less than one says nothing.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + every_s
+        await asyncio.sleep(every_s)
+        book(max(0.0, loop.time() - due))
+
+
 def _forget(task: "asyncio.Future[Any]") -> None:
     _late.discard(task)
     if not task.cancelled():

@@ -101,6 +101,9 @@ class Settings(BaseModel):
         None, description="OpenTelemetry receiver of traces (http://127.0.0.1:4318/v1/traces); unset: none"
     )
 
+    sample_load: bool = Field(
+        False, description="1 adds to /metrics how late the event loop runs, or how many threads are busy"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What the servers log")
 
     @field_validator("database_url")

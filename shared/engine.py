@@ -21,6 +21,7 @@ from .trace import wire_asyncpg
 
 # Loaded by name when an engine asks for the driver.
 registry.register("postgresql.psycopg2", "shared.dialect", "Psycopg2")
+registry.register("postgresql.psycopg", "shared.dialect", "Psycopg")
 
 # Per edition: the default driver first, then others that its engine can use.
 DRIVERS: dict[Edition, tuple[str, ...]] = {

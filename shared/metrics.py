@@ -7,6 +7,7 @@ workers sets it, as for every service that uses prometheus-client.
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from prometheus_client import Counter
 from prometheus_client import Histogram
 from prometheus_client import generate_latest
 from prometheus_client import multiprocess
+from prometheus_client import values
 
 DIRECTORY_KEY = "PROMETHEUS_MULTIPROC_DIR"
 # Seconds, from a fraction of the fastest answer to beyond the request timeout.
 DURATION_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 OTHER = "(other)"
+# Seconds between two samples of a worker's load: fifty a second, some ten microseconds each.
+SAMPLE_EVERY_S = 0.02
 
 
 class Instruments:
@@ -36,12 +40,34 @@ class Instruments:
             registry=self.registry,
         )
         self.pool_connects = Counter("pool_connects_total", "Connections opened.", registry=self.registry)
+        self.pool_waits = Counter(
+            "pool_waits_total", "Checkouts that had to wait for a connection.", registry=self.registry
+        )
         self.pool_timeouts = Counter(
             "pool_timeouts_total", "Waits for a connection that ended without one.", registry=self.registry
         )
         self.pool_wait_seconds = Counter(
             "pool_wait_seconds_total", "Seconds waited for connections.", registry=self.registry
         )
+
+    @cached_property
+    def loop_lag(self) -> Callable[[float], None]:
+        """What books how late a callback of the event loop ran, in seconds; made where it is sampled."""
+        return Histogram(
+            "event_loop_lag_seconds",
+            "How late the event loop ran a callback that was due, sampled.",
+            buckets=DURATION_BOUNDS_S,
+            registry=self.registry,
+        ).observe
+
+    def busy_threads(self, threads: int) -> Callable[[float], None]:
+        """Return what books how many of a worker's threads are busy; made where it is sampled."""
+        return Histogram(
+            "server_threads_busy",
+            "Threads of a worker that handle a connection, sampled.",
+            buckets=sorted({0, threads // 4, threads // 2, threads - 1, threads}),
+            registry=self.registry,
+        ).observe
 
     def meter(self, name: str) -> Callable[[int, float], None]:
         """Return a function that books one answer of an endpoint: (status, duration in seconds)."""
@@ -69,6 +95,16 @@ def exposition() -> str:
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
     return generate_latest(registry).decode()
+
+
+def share(directory: str) -> None:
+    """Keep values in files for several workers to add up; called before the first metric is made.
+
+    A directory that the environment names already is kept.
+    """
+    os.environ.setdefault(DIRECTORY_KEY, directory)
+    # prometheus-client looks for the directory when it is imported, and not again.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
 
 def forget(pid: int) -> None:

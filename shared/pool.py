@@ -76,6 +76,7 @@ class PoolStatistics:
             self.wait_histogram[bisect_left(_WAIT_BOUNDS_NS, duration_ns)] += 1
             self.wait_ns += duration_ns
         if duration_ns:
+            self.instruments.pool_waits.inc()
             self.instruments.pool_wait_seconds.inc(duration_ns / 1e9)
 
     def timed_out(self) -> None:

@@ -1,7 +1,6 @@
 """What both servers need around the serving: a free port, the database, a directory for metrics, a line to say."""
 
 import ctypes
-import os
 import socket
 import struct
 import sys
@@ -23,7 +22,7 @@ from .engine import locate
 from .errors import CommandError
 from .errors import EnvironmentFailure
 from .errors import UsageError
-from .metrics import DIRECTORY_KEY
+from .metrics import share
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # Pending connections the kernel keeps for a listener; gunicorn's and uvicorn's common default.
@@ -62,7 +61,7 @@ def prepared(settings: Settings, edition: Edition) -> Iterator[None]:
         engine_url(source.url, edition)
         with tempfile.TemporaryDirectory(prefix=f"{edition}-metrics-") as directory:
             if settings.workers(edition) > 1:
-                os.environ.setdefault(DIRECTORY_KEY, directory)
+                share(directory)
             _announce(settings, edition)
             yield
     finally:

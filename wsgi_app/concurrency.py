@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -44,6 +45,23 @@ def within(seconds: float, function: Callable[[], T]) -> T:
 
     threading.Thread(target=copy_context().run, args=(run,), name="within", daemon=True).start()
     return future.result(timeout=seconds)
+
+
+def sample_busy(busy: Collection[int], every_s: float, book: Callable[[float], None]) -> None:
+    """Book again and again how many threads are busy, in a thread of its own; it ends with the process.
+
+    Args:
+        busy: Identifiers of the threads that are busy now.
+        every_s: Seconds between two samples.
+        book: Takes each number.
+    """
+
+    def run() -> None:
+        while True:
+            time.sleep(every_s)
+            book(len(busy))
+
+    threading.Thread(target=run, name="sample-busy", daemon=True).start()
 
 
 def finish(function: Callable[[], T]) -> T:

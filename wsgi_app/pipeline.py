@@ -10,10 +10,17 @@ import signal
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import ParamSpec
+from typing import TypeVar
 
 from gunicorn.http import errors as parser
 from gunicorn.workers.gthread import ThreadWorker
@@ -26,10 +33,16 @@ from shared.errors import MalformedRequest
 from shared.errors import RequestError
 from shared.errors import UnmetExpectation
 from shared.errors import UriTooLong
+from shared.metrics import SAMPLE_EVERY_S
+from shared.metrics import instruments
+
+from .concurrency import sample_busy
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # How long a client may take to notice that its connection has ended, and how much of what it still sends is read at a
@@ -130,6 +143,26 @@ class BoundedListener:
         return self._listener.getsockname()
 
 
+class CountedThreads(ThreadPoolExecutor):
+    """Threads that tell which of them are busy; used only where somebody wants to know."""
+
+    def __init__(self, max_workers: int) -> None:
+        super().__init__(max_workers)
+        self.busy: set[int] = set()
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a function called by one of the threads."""
+        return super().submit(self._call, function, *args, **kwargs)
+
+    def _call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        thread = get_ident()
+        self.busy.add(thread)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.busy.discard(thread)
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """A gthread worker with bounded waits, the contract's errors and a stop that loses nothing."""
 
@@ -138,7 +171,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ending: deque[Any] = deque()
-        self._timeout_s = load().request_timeout
+        settings = load()
+        self._timeout_s = settings.request_timeout
+        self._samples_load = settings.sample_load
+
+    def get_thread_pool(self) -> Executor:
+        """Return the worker's threads; called in the worker, after fork."""
+        if not self._samples_load:
+            plain: Executor = super().get_thread_pool()
+            return plain
+        pool = CountedThreads(self.cfg.threads)
+        sample_busy(pool.busy, SAMPLE_EVERY_S, instruments().busy_threads(self.cfg.threads))
+        return pool
 
     def accept(self, listener: Any) -> None:
         """Accept one connection."""
