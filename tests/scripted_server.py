@@ -22,6 +22,7 @@ class ScriptedServer:
     Attributes:
         port: Where it listens.
         requests: Requests seen.
+        heads: Their heads.
         connections: Connections accepted.
     """
 
@@ -29,6 +30,7 @@ class ScriptedServer:
         self.script = script
         self.port = 0
         self.requests = 0
+        self.heads: list[bytes] = []
         self.connections = 0
         self.started = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -60,7 +62,7 @@ class ScriptedServer:
         self.connections += 1
         try:
             while not writer.is_closing():
-                await reader.readuntil(b"\r\n\r\n")
+                self.heads.append(await reader.readuntil(b"\r\n\r\n"))
                 self.requests += 1
                 await self.script(reader, writer, self.requests)
         # The stream's own callback cannot take a cancelled task, so `stop` ends here too.

@@ -9,6 +9,8 @@ import gc
 import json
 import os
 import sys
+from array import array
+from functools import partial
 from time import perf_counter_ns
 from time import process_time_ns
 from typing import Any
@@ -16,15 +18,19 @@ from typing import BinaryIO
 
 import uvloop
 
+from shared.lab.load.alarm import Alarm
 from shared.lab.load.connection import Connection
-from shared.lab.load.connection import Run
+from shared.lab.load.runs import REPLACE_IDLE_NS
+from shared.lab.load.runs import ClosedRun
+from shared.lab.load.runs import OpenRun
+from shared.lab.load.runs import Run
+from shared.lab.load.runs import Task
+from shared.lab.load.schedule import Pattern
+from shared.lab.load.schedule import due_offsets_ns
 from shared.lab.load.wire import Columns
 
 # How often responses are checked against the time-out.
 TIMEOUT_CHECK_S = 0.05
-# Servers close idle connections after 2 s (gunicorn) or 5 s (uvicorn) by default; a request sent at that very moment
-# would be lost, so a connection that has waited longer than this between slices is replaced before the next one.
-REPLACE_IDLE_NS = 1_500_000_000
 
 
 class Lifeline(asyncio.StreamReaderProtocol):
@@ -41,17 +47,40 @@ class Client:
     def __init__(self) -> None:
         self._connections: dict[tuple[str, int], list[Connection]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm = Alarm()
 
-    async def prepare(self, *, host: str, port: int, connections: int, timeout_s: float, fresh: bool) -> list[str]:
-        """Have so many connections open; return why some could not be opened."""
+    async def prepare(
+        self,
+        *,
+        host: str,
+        port: int,
+        indices: list[int],
+        slow: list[int],
+        slow_bytes_per_s: int,
+        timeout_s: float,
+        fresh: bool,
+        opens: bool,
+    ) -> list[str]:
+        """Have a connection for each index, those in `slow` reading slowly, and open them if that is wanted.
+
+        Returns:
+            Why some could not be opened.
+        """
         address = (host, port)
-        held = self._connections.setdefault(address, [])
         now_ns = perf_counter_ns()
-        for connection in held:
-            if fresh or len(held) > connections or now_ns - connection.idle_since_ns > REPLACE_IDLE_NS:
+        wanted = {index: slow_bytes_per_s if index in slow else 0 for index in indices}
+        kept: dict[int, Connection] = {}
+        for connection in self._connections.get(address, []):
+            if fresh or now_ns - connection.idle_since_ns > REPLACE_IDLE_NS:
                 connection.close()
-        del held[connections:]
-        held.extend(Connection(index, address, self._tasks) for index in range(len(held), connections))
+            if wanted.get(connection.index) == connection.slow_bytes_per_s:
+                kept[connection.index] = connection
+            else:
+                connection.close()
+        held = [kept.get(index) or Connection(index, address, self._tasks, pace) for index, pace in wanted.items()]
+        self._connections[address] = held
+        if not opens:
+            return []
         opened = await asyncio.gather(*(connection.open(timeout_s) for connection in held), return_exceptions=True)
         failures = [result for result in opened if result is not None]
         for failure in failures:
@@ -60,37 +89,62 @@ class Client:
         return [str(failure) or type(failure).__name__ for failure in failures]
 
     async def run(
-        self, *, host: str, port: int, request: bytes, ramp_s: float, window_s: float, timeout_s: float
+        self,
+        *,
+        host: str,
+        port: int,
+        requests: list[str],
+        pattern: dict[str, Any],
+        start_ns: int,
+        ramp_s: float,
+        window_s: float,
+        timeout_s: float,
+        grace_s: float,
+        member: int,
+        members: int,
     ) -> tuple[dict[str, Any], Columns]:
-        """Load the prepared address for one slice, and wait for what is in flight at its end."""
+        """Load the prepared address for one slice, and wait for what is in flight at its end.
+
+        A start of 0 is now; others let several clients begin together.
+        """
         connections = self._connections[host, port]
         finished = asyncio.get_running_loop().create_future()
+        drawn = Pattern(**{**pattern, "weights": tuple(pattern["weights"])})
+        # Drawn before the clock starts: a schedule of many requests takes a while.
+        offsets_ns = None
+        if drawn.rate is not None:
+            offsets_ns = due_offsets_ns(
+                drawn.rate,
+                ramp_s + window_s,
+                is_constant=drawn.is_constant,
+                seed=drawn.seed,
+                member=member,
+                members=members,
+            )
         gc.collect()
+        await asyncio.sleep(max(0.0, (start_ns - perf_counter_ns()) / 1e9))
         cpu_ns = process_time_ns()
-        start_ns = perf_counter_ns()
+        start_ns = start_ns or perf_counter_ns()
         window_start_ns = start_ns + int(ramp_s * 1e9)
         end_ns = window_start_ns + int(window_s * 1e9)
-        run = Run(
-            request=request,
-            end_ns=end_ns,
-            columns=Columns(),
-            timeout_s=timeout_s,
-            active=len(connections),
-            on_finished=lambda: finished.set_result(None),
-        )
-        for connection in connections:
-            connection.begin(run, start_ns)
+        task = Task([text.encode("latin-1") for text in requests], drawn, start_ns, end_ns, timeout_s, grace_s)
+        finish = partial(finished.set_result, None)
+        run: Run = ClosedRun(task, connections, self._alarm, finish)
+        if offsets_ns is not None:
+            due_ns = array("q", [start_ns + offset for offset in offsets_ns])
+            run = OpenRun(task, connections, self._alarm, finish, due_ns=due_ns)
+        run.begin()
         while not finished.done():
             await asyncio.wait((finished,), timeout=TIMEOUT_CHECK_S)
             now_ns = perf_counter_ns()
             for connection in connections:
                 connection.check_timeout(now_ns)
-        elapsed_ns = perf_counter_ns() - start_ns
+        self._alarm.clear()
         head = {
             "start_ns": start_ns,
             "window_start_ns": window_start_ns,
             "window_end_ns": end_ns,
-            "elapsed_s": elapsed_ns / 1e9,
+            "elapsed_s": (perf_counter_ns() - start_ns) / 1e9,
             "client_cpu_s": (process_time_ns() - cpu_ns) / 1e9,
             "reconnects": run.reconnects,
         }
@@ -105,7 +159,6 @@ class Client:
             if name == "prepare":
                 head: dict[str, Any] = {"failures": await self.prepare(**command)}
             else:
-                command["request"] = command["request"].encode("latin-1")
                 head, columns = await self.run(**command)
             self._answer(answers, head, columns)
 

@@ -1,4 +1,4 @@
-"""One keep-alive connection of the load client, closed model: it sends when its last answer is complete.
+"""One keep-alive connection of the load client: it sends what its run tells it to, and records what comes back.
 
 Everything a request costs the client happens in this module, so it trades elegance for few calls: time stamps are taken
 next to the system calls they stand for, and a request is written straight to the socket instead of through the
@@ -7,66 +7,48 @@ transport, which would hold it back until the end of the loop's turn.
 
 import asyncio
 import os
+import socket
+import struct
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
-from dataclasses import field
+from functools import partial
 from time import perf_counter_ns
 from typing import cast
 
 import httptools
 
 from shared.lab.load import wire
-from shared.lab.load.wire import Columns
+from shared.lab.load.runs import RETRY_PAUSE_S
+from shared.lab.load.runs import Run
 
-# After a refused or failed connection; bounds the rate of errors against a dead server.
-RETRY_PAUSE_S = 0.02
 EXIT_OWN_MISTAKE = 70  # sysexits.h: EX_SOFTWARE
-
-
-@dataclass(slots=True)
-class Run:
-    """One slice: what is sent, until when, and what came of it.
-
-    Attributes:
-        request: The request's bytes.
-        end_ns: Nothing is sent from here on.
-        columns: The raw record.
-        timeout_s: A response that takes longer is an error, in seconds.
-        active: Connections that have not finished yet.
-        reconnects: Connections opened again.
-        on_finished: Called when the last connection has finished.
-    """
-
-    request: bytes
-    end_ns: int
-    columns: Columns
-    timeout_s: float
-    active: int
-    on_finished: Callable[[], None]
-    reconnects: int = 0
-    _finished: bool = field(default=False)
-
-    def leave(self) -> None:
-        """Note that one connection has finished."""
-        self.active -= 1
-        if self.active == 0 and not self._finished:
-            self._finished = True
-            self.on_finished()
+# With SO_LINGER on for 0 s a socket is closed by a reset (socket(7)), as when a client's process dies.
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+# What a slow reader's kernel may take in before the server is held up, in bytes; the kernel doubles it (socket(7)).
+SLOW_RECEIVE_BYTES = 4_096
 
 
 class Connection(asyncio.Protocol):
-    """One connection; reused over slices while the server keeps it open."""
+    """One connection; reused over slices while the server keeps it open.
+
+    Args:
+        index: Number among all connections to its address.
+        address: Numeric host, and port.
+        tasks: Holds the tasks that open connections again.
+        slow_bytes_per_s: How fast it reads; 0 for as fast as it can.
+    """
 
     __slots__ = (
         "_fd",
         "_feed",
         "_first",
         "_first_byte_ns",
+        "_flags",
         "_in_flight",
         "_intended_ns",
+        "_is_new",
         "_is_spilled",
         "_parser",
+        "_request",
         "_sent_ns",
         "_size",
         "_transport",
@@ -74,19 +56,31 @@ class Connection(asyncio.Protocol):
         "idle_since_ns",
         "index",
         "run",
+        "slow_bytes_per_s",
         "tasks",
     )
 
-    def __init__(self, index: int, address: tuple[str, int], tasks: "set[asyncio.Task[None]]") -> None:
+    def __init__(
+        self,
+        index: int,
+        address: tuple[str, int],
+        tasks: "set[asyncio.Task[None]]",
+        slow_bytes_per_s: int = 0,
+    ) -> None:
         self.index = index
         self.address = address
         self.tasks = tasks
+        self.slow_bytes_per_s = slow_bytes_per_s
         self.run: Run | None = None
         self.idle_since_ns = 0
         self._transport: asyncio.Transport | None = None
         self._in_flight = False
-        self._intended_ns = self._sent_ns = self._first_byte_ns = self._size = 0
+        # Whether opening it is no loss: it left by itself, or was not open when the slice began.
+        self._is_new = False
+        self._intended_ns = self._sent_ns = self._first_byte_ns = self._size = self._request = self._flags = 0
         self._first = b""
+        self._fd = -1
+        self._is_spilled = False
 
     @property
     def is_open(self) -> bool:
@@ -101,8 +95,7 @@ class Connection(asyncio.Protocol):
             TimeoutError: If it takes longer than the time-out, in seconds.
         """
         if self._transport is None:
-            loop = asyncio.get_running_loop()
-            await asyncio.wait_for(loop.create_connection(lambda: self, *self.address), timeout_s)
+            await asyncio.wait_for(self._connect(), timeout_s)
             self.idle_since_ns = perf_counter_ns()
 
     def close(self) -> None:
@@ -113,10 +106,67 @@ class Connection(asyncio.Protocol):
             transport.set_protocol(asyncio.Protocol())
             transport.abort()
 
-    def begin(self, run: Run, intended_ns: int) -> None:
-        """Take part in a slice: the first request is due now."""
+    def retire(self) -> None:
+        """Drop the connection because it has been idle for too long; opening it again is no loss."""
+        self._is_new = self._is_new or self.is_open
+        self.close()
+
+    def begin(self, run: Run) -> None:
+        """Take part in a slice."""
         self.run = run
-        self._send(run, intended_ns)
+        self._is_new = not self.is_open
+
+    def leave(self) -> None:
+        """Take part no more."""
+        run = self._run()
+        self.run = None
+        self.idle_since_ns = perf_counter_ns()
+        run.leave()
+
+    def send(self, intended_ns: int, flags: int) -> None:
+        """Send the run's next request; the connection is open.
+
+        Args:
+            intended_ns: When it was due.
+            flags: Of its sample, without what concerns the connection.
+        """
+        assert self._transport is not None
+        run = self._run()
+        self._intended_ns = intended_ns
+        self._flags = flags
+        self._size = 0
+        self._in_flight = True
+        self._request, moment = run.draw()
+        request = run.requests[self._request]
+        self._sent_ns = perf_counter_ns()
+        if moment >= 0:
+            give_up_ns = self._sent_ns + int(moment * run.service_ns[self._request])
+            run.alarm.at(give_up_ns, partial(self._give_up, run, self._sent_ns))
+        if self._is_spilled:
+            self._transport.write(request)
+            return
+        try:
+            written = os.write(self._fd, request)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            self._fail(wire.RESET)
+            return
+        if written < len(request):  # the rest goes through the transport, and so must all that follows it
+            self._is_spilled = True
+            self._transport.write(request[written:])
+
+    def reopen(self, intended_ns: int, flags: int, *, pause_s: float) -> None:
+        """Connect, after a pause in seconds, and send the run's next request.
+
+        Args:
+            intended_ns: When it was due.
+            flags: Of its sample.
+            pause_s: How long to wait before.
+        """
+        task = asyncio.get_running_loop().create_task(self._open_and_send(self._run(), intended_ns, flags, pause_s))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def check_timeout(self, now_ns: int) -> None:
         """Give up a response that takes too long."""
@@ -141,8 +191,9 @@ class Connection(asyncio.Protocol):
         if not self._in_flight:
             return
         if exc is None and self._is_complete_at_end():
-            self._record(perf_counter_ns(), self._parser.get_status_code())
-            self._next(perf_counter_ns())
+            now_ns = perf_counter_ns()
+            self._record(now_ns, self._parser.get_status_code())
+            self._run().proceed(self, now_ns)
             return
         self._fail(wire.RESET if isinstance(exc, ConnectionError) else wire.PREMATURE_CLOSE)
 
@@ -152,6 +203,30 @@ class Connection(asyncio.Protocol):
             self._first_byte_ns = perf_counter_ns()
             self._first = data
         self._size += len(data)
+        if self.slow_bytes_per_s:
+            self._take_slowly(data)
+        else:
+            self._take(data)
+
+    def on_message_complete(self) -> None:
+        """Record the response and go on."""
+        done_ns = perf_counter_ns()
+        status = self._parser.get_status_code()
+        if status < 200:  # 100 and 103 announce the response, they are not it
+            return
+        if not self._in_flight:  # an answer that nobody asked for: this connection cannot be trusted
+            self.close()
+            return
+        self._record(done_ns, status)
+        if not self._parser.should_keep_alive():
+            self.close()
+        self._run().proceed(self, done_ns)
+
+    def _run(self) -> Run:
+        assert self.run is not None
+        return self.run
+
+    def _take(self, data: bytes) -> None:
         try:
             self._feed(data)
         except httptools.HttpParserCallbackError:
@@ -164,24 +239,24 @@ class Connection(asyncio.Protocol):
             else:
                 self.close()
 
-    def on_message_complete(self) -> None:
-        """Record the response and send the next request."""
-        done_ns = perf_counter_ns()
-        status = self._parser.get_status_code()
-        if status < 200:  # 100 and 103 announce the response, they are not it
-            return
-        if not self._in_flight:  # an answer that nobody asked for: this connection cannot be trusted
-            self.close()
-            return
-        self._record(done_ns, status)
-        if not self._parser.should_keep_alive():
-            self.close()
-        self._next(done_ns)
+    def _take_slowly(self, data: bytes) -> None:
+        """Read nothing more, and take this in only when so many bytes are due at the connection's pace."""
+        transport = self._transport
+        assert transport is not None
+        transport.pause_reading()
+
+        def go_on() -> None:
+            if self._transport is transport:
+                self._take(data)
+            if self._transport is transport:
+                transport.resume_reading()
+
+        asyncio.get_running_loop().call_later(len(data) / self.slow_bytes_per_s, go_on)
 
     def _record(self, done_ns: int, status: int) -> None:
         self._in_flight = False
-        run = self.run
-        assert run is not None
+        run = self._run()
+        run.service_ns[self._request] = done_ns - self._sent_ns
         columns = run.columns
         columns.intended_ns.append(self._intended_ns)
         columns.sent_ns.append(self._sent_ns)
@@ -190,91 +265,78 @@ class Connection(asyncio.Protocol):
         columns.status.append(status)
         columns.size_bytes.append(self._size)
         columns.connection.append(self.index)
+        columns.request.append(self._request)
+        columns.flags.append(self._flags | wire.SLOW if self.slow_bytes_per_s else self._flags)
 
-    def _next(self, intended_ns: int) -> None:
-        """Send the next request, due at the given time, unless the slice has ended."""
-        run = self.run
-        assert run is not None
-        if perf_counter_ns() >= run.end_ns:
-            self._leave(run)
-        elif self._transport is None:
-            self._reopen(run, intended_ns, pause_s=0.0)
-        else:
-            self._send(run, intended_ns)
-
-    def _send(self, run: Run, intended_ns: int) -> None:
-        self._intended_ns = intended_ns
-        self._size = 0
-        self._in_flight = True
-        request = run.request
-        if self._transport is None:
-            self._in_flight = False
-            self._reopen(run, intended_ns, pause_s=0.0)
+    def _give_up(self, run: Run, sent_ns: int) -> None:
+        """Close the connection by a reset, as a client does that leaves, unless the answer was faster."""
+        if self.run is not run or not self._in_flight or self._sent_ns != sent_ns:
+            run.owe_abort()
             return
-        self._sent_ns = perf_counter_ns()
-        if self._is_spilled:
-            self._transport.write(request)
-            return
-        try:
-            written = os.write(self._fd, request)
-        except BlockingIOError:
-            written = 0
-        except OSError:
-            self._fail(wire.RESET)
-            return
-        if written < len(request):  # the rest goes through the transport, and so must all that follows it
-            self._is_spilled = True
-            self._transport.write(request[written:])
+        # A duplicate, because the loop's own sockets have no options; both stand for one connection.
+        with socket.socket(fileno=os.dup(self._fd)) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self._in_flight = False
+        self.close()
+        now_ns = self._record_error(run, wire.ABORTED)
+        self._is_new = True
+        run.proceed(self, now_ns)
 
     def _fail(self, kind: int) -> None:
         """Record the error of the request in flight, drop the connection, and go on with a new one."""
-        run = self.run
-        assert run is not None
-        now_ns = perf_counter_ns()
+        run = self._run()
         self._in_flight = False
         self.close()
-        self._record_error(run, kind, self._intended_ns, now_ns)
-        if now_ns >= run.end_ns:
-            self._leave(run)
-        else:
-            self._reopen(run, now_ns, pause_s=RETRY_PAUSE_S)
+        run.recover(self, self._record_error(run, kind))
 
-    def _record_error(self, run: Run, kind: int, intended_ns: int, at_ns: int) -> None:
-        run.columns.error_kind.append(kind)
-        run.columns.error_connection.append(self.index)
-        run.columns.error_intended_ns.append(intended_ns)
-        run.columns.error_at_ns.append(at_ns)
+    def _record_error(self, run: Run, kind: int) -> int:
+        """Record the request in flight as failed, and return when."""
+        now_ns = perf_counter_ns()
+        run.columns.add_error(
+            kind,
+            connection=self.index,
+            intended_ns=self._intended_ns,
+            at_ns=now_ns,
+            sent_ns=self._sent_ns,
+            request=self._request,
+        )
+        return now_ns
 
-    def _leave(self, run: Run) -> None:
-        self.run = None
-        self.idle_since_ns = perf_counter_ns()
-        run.leave()
-
-    def _reopen(self, run: Run, intended_ns: int, *, pause_s: float) -> None:
-        task = asyncio.get_running_loop().create_task(self._reopen_until_end(run, intended_ns, pause_s))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def _reopen_until_end(self, run: Run, intended_ns: int, pause_s: float) -> None:
-        while True:
-            await asyncio.sleep(pause_s)
-            now_ns = perf_counter_ns()
-            if now_ns >= run.end_ns:
-                self._leave(run)
-                return
-            try:
-                await self.open(run.timeout_s)
-            except OSError as error:
-                self._record_error(run, error_kind(error), intended_ns, perf_counter_ns())
-                pause_s = RETRY_PAUSE_S
-                intended_ns = perf_counter_ns()
-                continue
-            run.reconnects += 1
-            if perf_counter_ns() >= run.end_ns:
-                self._leave(run)
-            else:
-                self._send(run, intended_ns)
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        if not self.slow_bytes_per_s:
+            await loop.create_connection(lambda: self, *self.address)
             return
+        family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+        own = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            # Before connecting, because the window that is offered follows from it.
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_RECEIVE_BYTES)
+            own.setblocking(False)
+            await loop.sock_connect(own, self.address)
+            await loop.create_connection(lambda: self, sock=own)
+        except BaseException:
+            own.close()
+            raise
+
+    async def _open_and_send(self, run: Run, intended_ns: int, flags: int, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        if run.is_over_for(perf_counter_ns()):
+            run.too_late(self, intended_ns)
+            return
+        try:
+            await self.open(run.timeout_s)
+        except OSError as error:
+            run.refused(self, error_kind(error), intended_ns)
+            return
+        run.reconnects += not self._is_new
+        self._is_new = False
+        if run.is_over_for(perf_counter_ns()):
+            run.too_late(self, intended_ns)
+        elif self.is_open:
+            self.send(intended_ns, flags)
+        else:  # closed again by the server, at once
+            self.reopen(intended_ns, flags, pause_s=RETRY_PAUSE_S)
 
     def _is_complete_at_end(self) -> bool:
         """Whether the end of the connection is the end of the response: a body with no length and not chunked."""

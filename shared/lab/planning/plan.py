@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.lab.planning.stopping import Until
+
 # Closed: a connection sends when its last answer is complete. Open: requests fall due on a schedule. Two questions.
 LoadModel = Literal["closed", "open"]
 
@@ -16,15 +18,60 @@ RAMP_CONNECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of several requests that make a mix, a GET.
+
+    Attributes:
+        target: Path and query as they stand in the request line.
+        weight: How often it is sent, relative to the others.
+    """
+
+    target: str
+    weight: int
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be sent."""
+        _require_target(self.target)
+        if self.weight < 1:
+            raise ValueError(f"'weight' must be at least 1 (got {self.weight!r})")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What the clients do that is not polite.
+
+    Attributes:
+        abort_share: Share of the requests whose client leaves, by a reset at a random moment before the answer is
+            complete; they are recorded apart, neither as throughput nor as errors.
+        slow_share: Share of the connections whose client reads slowly; the times of their answers are left out.
+        slow_bytes_per_s: How fast these read.
+    """
+
+    abort_share: float = 0.0
+    slow_share: float = 0.0
+    slow_bytes_per_s: int = 65_536
+
+    def __post_init__(self) -> None:
+        """Refuse shares that are none."""
+        for name in ("abort_share", "slow_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"'{name}' must be 0 to 1 (got {getattr(self, name)!r})")
+        if self.slow_bytes_per_s < 1:
+            raise ValueError(f"'slow_bytes_per_s' must be at least 1 (got {self.slow_bytes_per_s!r})")
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
-    """One request, sent over and over.
+    """One request, sent over and over, or a mix of several.
 
     Attributes:
         name: Label in results and tables.
-        target: Path and query as they stand in the request line.
+        target: Path and query as they stand in the request line; of a mix, those of its first part.
         method: HTTP method; HEAD is refused, because a response parser cannot know that no body follows.
         body: Bytes of the request body.
         content_type: Content type sent along with a body.
+        parts: The requests of a mix; none if the request above is all.
+        behaviour: What the clients do that is not polite.
     """
 
     name: str
@@ -32,20 +79,39 @@ class Scenario:
     method: str = "GET"
     body: bytes = b""
     content_type: str = "application/json"
+    parts: tuple[Part, ...] = ()
+    behaviour: Behaviour = Behaviour()
 
     def __post_init__(self) -> None:
         """Refuse what could not be sent as one valid request."""
         if self.method == "HEAD":
             raise ValueError("'method' must not be HEAD: its response cannot be told from a truncated one")
-        if not self.target.startswith("/") or any(ord(c) <= 32 or ord(c) > 126 for c in self.target):
-            raise ValueError(f"'target' must be a percent-encoded path that begins with '/' (got {self.target!r})")
+        _require_target(self.target)
+        if self.parts and (self.target, self.method, self.body) != (self.parts[0].target, "GET", b""):
+            raise ValueError(f"'target' of a mix must be that of its first part (got {self.target!r})")
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """Weight of each request, in the order of `requests`."""
+        return tuple(part.weight for part in self.parts) or (1,)
+
+    def requests(self, host: str) -> tuple[bytes, ...]:
+        """Return every request as it goes on the wire."""
+        if not self.parts:
+            return (self.request_bytes(host),)
+        return tuple(Scenario(part.target, part.target).request_bytes(host) for part in self.parts)
 
     def request_bytes(self, host: str) -> bytes:
-        """Return the whole request as it goes on the wire."""
+        """Return the whole request as it goes on the wire; of a mix, the first."""
         head = f"{self.method} {self.target} HTTP/1.1\r\nHost: {host}\r\n"
         if self.body or self.method in {"POST", "PUT", "PATCH"}:
             head += f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n"
         return head.encode("ascii") + b"\r\n" + self.body
+
+
+def _require_target(target: str) -> None:
+    if not target.startswith("/") or any(ord(c) <= 32 or ord(c) > 126 for c in target):
+        raise ValueError(f"'target' must be a percent-encoded path that begins with '/' (got {target!r})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +234,11 @@ class Timing:
         """Return how long a load runs before a window, in seconds.
 
         Load begins on all connections at once, so the first answers come out of a queue that is still filling. It is
-        full when each connection has had its turn, which takes the longer the more there are.
+        full when each connection has had its turn, which takes the longer the more there are. Under open load no such
+        wave has to pass.
         """
+        if load.model == "open":
+            return self.ramp_s
         return self.ramp_s * max(1.0, load.connections / RAMP_CONNECTIONS)
 
     def workload_s(self, load: Load, subjects: int) -> float:
@@ -186,13 +255,17 @@ class Plan:
         scenarios: What is sent, in table order.
         loads: Loads under which each scenario is measured, in table order.
         timing: Rounds and windows of each of them.
-        seed: Fixes the order of slices and the resampling.
+        seed: Fixes the order of slices, what the clients draw, and the resampling.
+        clients: Processes of the load client.
+        until: When to run no more rounds; None: after those that timing says. With it those are the fewest.
     """
 
     scenarios: tuple[Scenario, ...]
     loads: tuple[Load, ...]
     timing: Timing
     seed: int
+    clients: int = 1
+    until: Until | None = None
 
     @property
     def workloads(self) -> tuple[Workload, ...]:

@@ -18,10 +18,21 @@ from shared.contract import endpoints
 from shared.errors import InvalidRequest
 from shared.errors import RequestError
 from shared.errors import UsageError
+from shared.lab.planning.plan import Part
 from shared.lab.planning.plan import Scenario
 from shared.validation import Binder
 
 EVERYTHING = "all"
+MIXED = "mixed"
+# The mix: how many of 100 requests go to which endpoint, at its first load target. Mostly cheap reads, as in most
+# services; every group has a part in it, and /updates is what writes. The one part that waits long holds a connection
+# of the pool meanwhile, so that others feel it.
+MIX: Mapping[str, int] = {
+    **{"plaintext": 20, "json": 10},
+    **{"db": 25, "queries": 10, "fortunes": 10, "updates": 10},
+    **{"sleep": 10},
+    **{"cpu": 5},
+}
 # Names of the endpoints in each group, in the contract's order.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     **{group: tuple(entry.name for entry in CONTRACT if entry.group == group) for group in get_args(LoadGroup)},
@@ -42,16 +53,25 @@ def choose(words: Sequence[str], *, lab: bool) -> tuple[Scenario, ...]:
     return tuple(dict.fromkeys(scenario for word in words for scenario in _scenarios(word, lab)))
 
 
+def mixed() -> Scenario:
+    """Return the one scenario that is a mix of requests of all groups, each checked as if it had been typed."""
+    loads = {entry.name: entry.load for entry in CONTRACT}
+    parts = tuple(Part(_of_target(loads[name][0], lab=False).target, weight) for name, weight in MIX.items())
+    return Scenario(MIXED, parts[0].target, parts=parts)
+
+
 def _scenarios(word: str, lab: bool) -> list[Scenario]:
     if word.startswith("/"):
         return [_of_target(word, lab)]
+    if word == MIXED:
+        return [mixed()]
     # A group before an endpoint of its name: it holds that endpoint.
     names = GROUPS.get(word, (word,))
     entries = [entry for entry in CONTRACT if entry.name in names]
     if not entries:
         raise UsageError(
             f"There is no scenario {word!r}",
-            why=f"groups are {', '.join(GROUPS)}; endpoints are {', '.join(GROUPS[EVERYTHING])}",
+            why=f"groups are {', '.join((*GROUPS, MIXED))}; endpoints are {', '.join(GROUPS[EVERYTHING])}",
             hint="Give one of these, or a target such as '/queries?queries=5'",
         )
     for entry in entries:
