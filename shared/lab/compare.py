@@ -1,7 +1,9 @@
 """Compare running services: warm up, load them in interleaved rounds, keep everything, say what to doubt."""
 
+import math
 import os
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -14,6 +16,10 @@ from shared.errors import NotComparable
 from shared.errors import UsageError
 from shared.lab.load.driver import ClientSlice
 from shared.lab.load.driver import LoadClient
+from shared.lab.load.schedule import Pattern
+from shared.lab.observation import machine
+from shared.lab.observation.machine import MachineReading
+from shared.lab.observation.observer import Observer
 from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
@@ -22,8 +28,15 @@ from shared.lab.planning.plan import Timing
 from shared.lab.planning.plan import Workload
 from shared.lab.planning.plan import make_rounds
 from shared.lab.planning.plan import make_workloads
+from shared.lab.planning.steadiness import is_steady
+from shared.lab.planning.steadiness import warm_up_load
+from shared.lab.planning.stopping import MAX_ROUNDS
+from shared.lab.planning.stopping import Until
+from shared.lab.planning.stopping import share_s
 from shared.lab.results import files as result_file
 from shared.lab.results import summary
+from shared.lab.results.client import ClientLimits
+from shared.lab.results.conditions import StopReason
 from shared.lab.results.doubts import find_doubts
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
@@ -31,14 +44,13 @@ from shared.lab.results.record import ForeignLoad
 from shared.lab.results.record import Manifest
 from shared.lab.results.record import ResultKind
 from shared.lab.results.record import Slice
+from shared.lab.results.record import Stop
+from shared.lab.results.terms import Terms
 from shared.lab.services import usage
 from shared.lab.services.process import HOST
 from shared.lab.services.process import Service
 
 Progress = Callable[[str], None]
-
-# Two warm-up slices in a row whose rates differ by less are steady; below the scatter of slices on a noisy machine.
-STEADY_CHANGE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +62,14 @@ class RunningSubject:
         port: Port on the numeric host.
         host: Numeric address.
         pids: Returns the server's processes; None if they are not ours to look at.
+        host_field: Value of the Host field; "" for host and port.
     """
 
     subject: Subject
     port: int
     host: str = HOST
     pids: Callable[[], list[int]] | None = None
+    host_field: str = ""
 
     @classmethod
     def of_service(cls, service: Service) -> "RunningSubject":
@@ -77,62 +91,105 @@ class _Run:
     client: LoadClient
     progress: Progress
     names_load: bool
+    baseline: str
+    observer: Observer
+    server_cores: tuple[int, ...]
+    until: Until | None = None
+    # When all workloads must be done, by the monotonic clock.
+    deadline: float = math.inf
+    helpers: Sequence[int] = ()
     slices: list[Slice] = field(default_factory=list)
     cells: list[CellSummary] = field(default_factory=list)
     foreign: list[ForeignLoad] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
+    clocks_hz: list[float] = field(default_factory=list)
 
-    def workload(self, workload: Workload) -> list[CellSummary]:
-        """Warm every subject up, run the rounds, and return the summaries."""
+    def workload(self, workload: Workload, *, left: int = 1) -> list[CellSummary]:
+        """Warm every subject up, run the rounds, and return the summaries; `left` counts this workload, too."""
+        end = monotonic() + share_s(self.deadline - monotonic(), left)
         warm = {running.subject: self.warm_up(running, workload) for running in self.subjects}
         running_of = {running.subject: running for running in self.subjects}
         before, began = self._read_machine(), monotonic()
         slices: dict[Subject, list[Slice]] = {subject: [] for subject in running_of}
-        plan = make_rounds(workload, list(running_of), rounds=self.timing.rounds, seed=self.seed)
-        for planned in plan:
-            self.progress(f"{self._name(workload)}: round {planned.index + 1} of {len(plan)}")
+        # The first rounds of many are those of few, so that more can be run after a look at the intervals.
+        most = self.timing.rounds if self.until is None else MAX_ROUNDS
+        for planned in make_rounds(workload, list(running_of), rounds=most, seed=self.seed):
+            stop = self._stop(workload, slices, planned.index, is_late=monotonic() >= end)
+            if stop is not None:
+                break
+            self.progress(f"{self._name(workload)}: round {planned.index + 1} of {self._how_many()}")
             for position, cell in enumerate(planned.cells):
                 piece = self.measure(running_of[cell.subject], workload, planned.index, position)
                 slices[cell.subject].append(piece)
                 self.slices.append(piece)
-        cores = self._foreign_cores(before, monotonic() - began)
-        self.foreign.append(ForeignLoad(workload.scenario.name, workload.load, cores))
+        else:
+            stop = self._stopped(workload, slices, "planned")
+        self.stops.append(stop)
+        self.foreign.append(self._foreign_load(workload, before, monotonic() - began))
         return [
-            summary.cell_summary(pieces, steady=warm[subject][0], warm_up_slices=warm[subject][1])
+            summary.cell_summary(pieces, steady=warm[subject][0], warm_up_slices=len(rates), warm_up_rps=rates)
             for subject, pieces in slices.items()
+            for rates in (warm[subject][1],)
         ]
 
-    def warm_up(self, running: RunningSubject, workload: Workload) -> tuple[bool, int]:
-        """Load until two slices in a row have rates within 10 %, at most as often as the timing says.
+    def _how_many(self) -> str:
+        return str(self.timing.rounds) if self.until is None else f"at least {self.timing.rounds}"
+
+    def _stop(
+        self, workload: Workload, slices: Mapping[Subject, Sequence[Slice]], done: int, *, is_late: bool
+    ) -> Stop | None:
+        """Return why no round is run after those that are done, or None to go on; only mirrored pairs are whole."""
+        if self.until is None or done < self.timing.rounds or done % 2:
+            return None
+        stop = self._stopped(workload, slices, "time")
+        if stop.half_width is not None and stop.half_width <= self.until.half_width:
+            return replace(stop, reason="narrow")
+        return stop if is_late else None
+
+    def _stopped(self, workload: Workload, slices: Mapping[Subject, Sequence[Slice]], reason: StopReason) -> Stop:
+        cells = [summary.cell_summary(pieces, steady=True, warm_up_slices=0) for pieces in slices.values()]
+        widest = summary.widest_interval(cells, baseline=self.baseline, seed=self.seed)
+        return Stop(workload.scenario.name, workload.load, len(cells[0].rounds), reason, widest)
+
+    def warm_up(self, running: RunningSubject, workload: Workload) -> tuple[bool, list[float]]:
+        """Load until the rates of three slices in a row are steady, at most as often as the timing says.
+
+        Always closed: in the open model the rate is the schedule's and tells nothing about the server.
 
         Returns:
-            Whether that was reached, and after how many slices.
+            Whether that was reached, and the rate of each slice per second.
 
         Raises:
             EnvironmentFailure: If the service ended.
             NotComparable: If nothing it answered was a success; its speed at failing is of no interest.
         """
         self.progress(f"{self._name(workload)}: warming {running.subject.name} up")
-        self.client.prepare(running.host, running.port, connections=workload.load.connections, fresh=True)
-        last_rps = 0.0
-        for number in range(1, self.timing.warm_up_slices + 1):
-            piece = self._load(running, workload.scenario, ramp_s=0.0, window_s=self.timing.warm_up_slice_s)
+        workload = replace(workload, load=warm_up_load(workload.load))
+        self._prepare(running, workload, fresh=True)
+        rates: list[float] = []
+        while len(rates) < self.timing.warm_up_slices and not is_steady(rates):
+            seed = f"warm-up {len(rates) + 1}"
+            piece = self._load(running, workload, seed, ramp_s=0.0, window_s=self.timing.warm_up_slice_s)
             _check_useful(running, workload.scenario, piece)
-            rps = len(piece.samples) / piece.elapsed_s
-            if last_rps and abs(rps / last_rps - 1) < STEADY_CHANGE:
-                return True, number
-            last_rps = rps
-        return False, self.timing.warm_up_slices
+            rates.append(len(piece.samples) / piece.elapsed_s)
+        return is_steady(rates), rates
 
     def measure(self, running: RunningSubject, workload: Workload, round_index: int, position: int) -> Slice:
         """Run one slice and return its record."""
+        watch = self.observer.open(running.host, running.port)
         # Connections are opened before the reading, so that accepting them is no part of the cost of a request.
-        self.client.prepare(running.host, running.port, connections=workload.load.connections)
+        self._prepare(running, workload, fresh=False)
+        self.observer.begin(watch, running.pids and running.pids())
         before = running.read_cpu()
         ramp_s = self.timing.ramp_of(workload.load)
-        piece = self._load(running, workload.scenario, ramp_s=ramp_s, window_s=self.timing.window_s)
+        # The same for every subject of a round: they are sent the same requests at the same moments.
+        piece = self._load(running, workload, f"round {round_index}", ramp_s=ramp_s, window_s=self.timing.window_s)
         after = running.read_cpu()
+        clock_hz = machine.clocks_hz(self.server_cores)
         if after is not None and not after:
             raise _ended(running, workload.scenario, piece)
+        server = self.observer.end(watch, running.pids and running.pids())
+        self.clocks_hz += [] if clock_hz is None else [clock_hz]
         return Slice(
             scenario=workload.scenario.name,
             load=workload.load,
@@ -149,33 +206,71 @@ class _Run:
             elapsed_s=piece.elapsed_s,
             server_cpu_s=None if before is None or after is None else usage.cpu_between(before, after),
             server_peak_bytes=None if after is None else usage.peak_bytes(after),
+            server=server,
         )
 
     def _name(self, workload: Workload) -> str:
         name = workload.scenario.name
         return f"{name} at {workload.load}" if self.names_load else name
 
-    def _load(self, running: RunningSubject, scenario: Scenario, *, ramp_s: float, window_s: float) -> ClientSlice:
+    def _prepare(self, running: RunningSubject, workload: Workload, *, fresh: bool) -> None:
+        behaviour = workload.scenario.behaviour
+        self.client.prepare(
+            running.host,
+            running.port,
+            connections=workload.load.connections,
+            fresh=fresh,
+            opens=workload.load.model == "closed",
+            slow_share=behaviour.slow_share,
+            slow_bytes_per_s=behaviour.slow_bytes_per_s,
+        )
+
+    def _load(
+        self, running: RunningSubject, workload: Workload, slice_name: str, *, ramp_s: float, window_s: float
+    ) -> ClientSlice:
+        scenario, load = workload.scenario, workload.load
         return self.client.run(
             running.host,
             running.port,
-            scenario.request_bytes(f"{running.host}:{running.port}"),
+            scenario.requests(running.host_field or f"{running.host}:{running.port}"),
             ramp_s=ramp_s,
             window_s=window_s,
             timeout_s=self.timing.response_timeout_s,
+            pattern=Pattern(
+                weights=scenario.weights,
+                rate=load.rate,
+                is_constant=load.arrivals == "constant",
+                abort_share=scenario.behaviour.abort_share,
+                seed=f"{self.seed}/{scenario.name}/{load}/{slice_name}",
+            ),
+            # As long again as requests fell due: a server that has not caught up by then does not keep up.
+            grace_s=window_s,
         )
 
-    def _read_machine(self) -> tuple[float, dict[int, float]]:
-        """Return the busy seconds of the machine, and of every process that works for this comparison."""
-        pids = [os.getpid(), self.client.pid, *usage.database_pids()]
+    def _read_machine(self) -> tuple[float, dict[int, float], MachineReading]:
+        """Return the machine's busy seconds, those of every process of this comparison, and what was taken from it."""
+        pids = [os.getpid(), *self.client.pids, *self.helpers, *usage.database_pids()]
         for running in self.subjects:
             pids += running.pids() if running.pids else []
-        return usage.machine_busy_s(), usage.cpu_by_process(pids)
+        return usage.machine_busy_s(), usage.cpu_by_process(pids), machine.read()
 
-    def _foreign_cores(self, before: tuple[float, dict[int, float]], elapsed_s: float) -> float:
-        busy_s, ours = self._read_machine()
+    def _foreign_load(
+        self, workload: Workload, before: tuple[float, dict[int, float], MachineReading], elapsed_s: float
+    ) -> ForeignLoad:
+        busy_s, ours, taken = self._read_machine()
         foreign_s = busy_s - before[0] - usage.cpu_between(before[1], ours)
-        return max(0.0, foreign_s / elapsed_s)
+        throttled_s = [reading.throttled_s for reading in (before[2], taken)]
+        clocks_hz, self.clocks_hz = self.clocks_hz, []
+        return ForeignLoad(
+            workload.scenario.name,
+            workload.load,
+            cores=max(0.0, foreign_s / elapsed_s),
+            stolen_cores=max(0.0, (taken.stolen_s - before[2].stolen_s) / elapsed_s),
+            throttled=None
+            if throttled_s[0] is None or throttled_s[1] is None
+            else (throttled_s[1] - throttled_s[0]) / elapsed_s,
+            clock_drop=1 - min(clocks_hz) / max(clocks_hz) if clocks_hz else None,
+        )
 
 
 def _check_useful(running: RunningSubject, scenario: Scenario, piece: ClientSlice) -> None:
@@ -210,10 +305,15 @@ def run(
     kind: ResultKind = "compare",
     loads: Sequence[Load] = LOADS,
     timing: Timing | None = None,
+    until: Until | None = None,
+    observer: Observer | None = None,
+    limits: ClientLimits | None = None,
     path: Path | None = None,
     progress: Progress = lambda _: None,
+    terms: Terms | None = None,
+    helpers: Sequence[int] = (),
 ) -> Comparison:
-    """Compare subjects that run already, closed model, and return everything that was measured.
+    """Compare subjects that run already and return everything that was measured.
 
     Args:
         subjects: What is loaded, in table order.
@@ -224,8 +324,13 @@ def run(
         kind: Which command asks.
         loads: Loads; each scenario is measured under each, as if it were a scenario of its own.
         timing: Rounds and windows.
+        until: When to run no more rounds; the timing's are then the fewest. None runs those.
+        observer: What looks at services and database; None looks at processes only.
+        limits: What the load client can do here; None if it was not measured.
         path: Where the result is written, after each scenario and level; nowhere if None.
         progress: Called with one line at each step.
+        terms: Who is compared if not the project's own services.
+        helpers: Other processes that work for the subjects, and are no foreign load.
 
     Raises:
         UsageError: If the baseline is not among the subjects, or names or loads repeat.
@@ -240,7 +345,20 @@ def run(
     if not loads or len(set(loads)) != len(loads):
         raise UsageError("loads must be named, each differently", why=f"got {list(map(str, loads))!r}")
     timing = timing or Timing()
-    run_state = _Run(subjects, timing, manifest.seed, client, progress, names_load=len(loads) > 1)
+    run_state = _Run(
+        subjects,
+        timing,
+        manifest.seed,
+        client,
+        progress,
+        names_load=len(loads) > 1,
+        baseline=baseline,
+        observer=observer or Observer(None),
+        server_cores=tuple(int(core) for core in manifest.core_roles.get("server", "").split(",") if core.isdigit()),
+        until=until,
+        deadline=math.inf if until is None else monotonic() + until.max_s,
+        helpers=helpers,
+    )
     comparison = Comparison(
         kind=kind,
         manifest=manifest,
@@ -254,16 +372,25 @@ def run(
         ratios=(),
         foreign_load=(),
         doubts=(),
+        until=None if until is None else until.half_width,
+        limits=limits,
+        terms=terms,
     )
-    for workload in make_workloads(scenarios, loads):
-        cells = run_state.workload(workload)
+    workloads = make_workloads(scenarios, loads)
+    for number, workload in enumerate(workloads):
+        cells = run_state.workload(workload, left=len(workloads) - number)
         run_state.cells += cells
         comparison = replace(
             comparison,
             slices=tuple(run_state.slices),
             cells=tuple(run_state.cells),
-            ratios=(*comparison.ratios, *summary.ratios(cells, baseline=baseline, seed=manifest.seed)),
+            ratios=tuple(
+                summary.judged_together(
+                    [*comparison.ratios, *summary.ratios(cells, baseline=baseline, seed=manifest.seed)]
+                )
+            ),
             foreign_load=tuple(run_state.foreign),
+            stops=tuple(run_state.stops),
         )
         comparison = replace(comparison, doubts=find_doubts(comparison))
         if path is not None:

@@ -19,11 +19,15 @@ from shared.lab.services.process import CoreRoles
 # What can move a figure; a package that is not installed is left out.
 PACKAGES = (
     "asyncpg",
+    "granian",
     "greenlet",
     "gunicorn",
     "gunicorn_h1c",
+    "h11",
     "httptools",
     "numpy",
+    "orjson",
+    "psycopg",
     "psycopg2-binary",
     "pydantic",
     "pydantic-core",

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 # Below this, at most ten samples lie beyond p99.9 and it is the luck of a few requests.
 P999_MINIMUM_SAMPLES = 10_000
+# Below so many rounds the resampled interval is widened to Student's t, and rests on the shape of the noise.
+FEW_ROUNDS = 8
 # With fewer rounds a resampled interval says more about the method than about the data.
 MINIMUM_ROUNDS = 3
 
@@ -26,21 +28,56 @@ class Ratio:
         low: Lower end of the interval.
         high: Upper end of the interval.
         rounds: How many rounds it rests on; those of the shorter side where each has its own.
+        p_value: How often at least so large a ratio, either way, comes of rounds that do not differ; by Student's t
+            from paired rounds, None for others.
     """
 
     value: float
     low: float
     high: float
     rounds: int
+    p_value: float | None = None
 
     @property
     def difference_shown(self) -> bool:
         """Whether the interval excludes 1."""
         return self.excludes(1.0)
 
+    @property
+    def half_width(self) -> float:
+        """Half of the interval's width, as a share: 0.03 for a factor of 1.03 either way."""
+        return math.sqrt(self.high / self.low) - 1.0
+
     def excludes(self, bound: float) -> bool:
         """Return whether a value lies outside the interval."""
         return not self.low <= bound <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean, or a difference of two means, with its 95 % interval.
+
+    Attributes:
+        value: In the unit of what was measured.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        units: How many independent units it rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    units: int
+
+    @property
+    def difference_shown(self) -> bool:
+        """Whether the interval excludes 0."""
+        return not self.low <= 0.0 <= self.high
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's length, in the unit of the value."""
+        return (self.high - self.low) / 2.0
 
 
 def percentile(values: Numbers, q: float) -> float:
@@ -88,6 +125,14 @@ def paired_ratio(
     widened for few rounds ("expanded percentile", Hesterberg 2015, "What Teachers Should Know About the Bootstrap",
     section 5.3): without that, ten rounds give 90 % coverage under the name of 95 %.
 
+    No resample lies beyond the rounds that it is drawn from, so with few rounds that is still too narrow: three gave
+    75 % in simulations, four 88 %. Below eight rounds the interval is therefore the hull of the resampled one and
+    Student's t interval of the mean log ratio (Student 1908, "The probable error of a mean"), which is exact where log
+    ratios are normal. Coverage of the 95 % in 1,500 simulated comparisons each of three, four, five and seven rounds:
+    95 to 96 % for normal log ratios, 95 to 96 % with heavy tails (Student's t with 3 degrees), 87 to 89 % for skewed
+    ones (exponential), and there no better with ten rounds. The p-value is that of the t interval, with any number of
+    rounds.
+
     Args:
         numerator: One positive value per round.
         denominator: One positive value per round, of the same unit.
@@ -109,9 +154,59 @@ def paired_ratio(
     means = logs[generator.integers(0, rounds, size=(resamples, rounds))].mean(axis=1)
     tail = _expanded_tail(confidence, rounds)
     low, high = np.quantile(means, [tail, 1.0 - tail], method="linear")
+    mean, error = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(rounds)
+    if rounds < FEW_ROUNDS:
+        reach = student_t_quantile(0.5 + confidence / 2.0, rounds - 1) * error
+        low, high = min(low, mean - reach), max(high, mean + reach)
     return Ratio(
-        value=math.exp(float(logs.mean())), low=math.exp(float(low)), high=math.exp(float(high)), rounds=rounds
+        value=math.exp(mean),
+        low=math.exp(float(low)),
+        high=math.exp(float(high)),
+        rounds=rounds,
+        p_value=_p_value(mean, error, rounds - 1),
     )
+
+
+def _p_value(mean: float, error: float, degrees: int) -> float:
+    """Return the two-sided p-value of a mean that should be 0, by Student's t; one without any scatter is sure."""
+    if error <= 1e-15 * abs(mean):
+        return 1.0 if mean == 0.0 else 0.0
+    return 2.0 * (1.0 - student_t_cdf(abs(mean) / error, degrees))
+
+
+def paired_difference(above: Numbers, below: Numbers, *, confidence: float = 0.95) -> Difference:
+    """Return the mean of above minus below, with an interval from paired units.
+
+    Both sequences hold one value per independent unit, in the same order; what a unit has in common cancels in its own
+    difference. Means add up: the differences along a chain are together the difference of its ends, which medians and
+    ratios are not. The interval is Student's for a mean of differences ("Student" 1908, "The Probable Error of a Mean",
+    Biometrika 6, section IX): exact for differences that scatter normally, and fit for the few units that starts of a
+    process are, where a bootstrap has too few values to draw from. Coverage of the 95 % in 4,000 simulations of six
+    units: 95 % for normal differences, 93 % for lognormal ones (sigma 0.3), 88 % for exponential ones.
+
+    Args:
+        above: One finite value per unit.
+        below: One finite value per unit, of the same unit of measurement.
+        confidence: Coverage in (0, 1).
+
+    Raises:
+        ValueError: If lengths differ, units are fewer than three, or a value is not finite.
+    """
+    one, other = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    if one.shape != other.shape or one.ndim != 1:
+        raise ValueError(f"both sequences must be of one length (got {one.shape} and {other.shape})")
+    units = int(one.size)
+    if units < MINIMUM_ROUNDS:
+        raise ValueError(f"at least {MINIMUM_ROUNDS} units are needed (got {units})")
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"'confidence' must be between 0 and 1 (got {confidence!r})")
+    differences = one - other
+    if not np.isfinite(differences).all():
+        raise ValueError("every value must be finite, or the difference has no meaning")
+    value = float(differences.mean())
+    t = student_t_quantile(0.5 + confidence / 2.0, units - 1)
+    half = t * float(differences.std(ddof=1)) / math.sqrt(units)
+    return Difference(value=value, low=value - half, high=value + half, units=units)
 
 
 def unpaired_ratio(
@@ -195,20 +290,89 @@ def _expanded_tail(confidence: float, rounds: int) -> float:
 
 
 def student_t_quantile(q: float, degrees: float) -> float:
-    """Return the q-quantile of Student's t distribution.
+    """Return the q-quantile of Student's t distribution: where `student_t_cdf` is q, found by bisection."""
+    if q == 0.5:
+        return 0.0
+    if q < 0.5:
+        return -student_t_quantile(1.0 - q, degrees)
+    low, high = 0.0, 1.0
+    while student_t_cdf(high, degrees) < q:
+        low, high = high, 2.0 * high
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if student_t_cdf(middle, degrees) < q else (low, middle)
+    return high
 
-    Expansion around the normal quantile (Abramowitz and Stegun 1964, 26.7.5); for q = 0.975 it is off by 3 % at two
-    degrees of freedom and by less than 0.1 % from five on.
+
+def student_t_cdf(t: float, degrees: float) -> float:
+    """Return the probability that Student's t is at most t.
+
+    By the regularised incomplete beta function (Abramowitz and Stegun 1964, 26.5.27), computed as a continued fraction
+    (26.5.8) in the manner of Lentz 1976, "Generating Bessel functions in Mie scattering calculations".
     """
-    z = NormalDist().inv_cdf(q)
-    terms: tuple[float, ...] = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
-    )
-    return sum(term / degrees**power for power, term in enumerate(terms))
+    tail = 0.5 * _incomplete_beta(degrees / 2.0, 0.5, degrees / (degrees + t * t))
+    return 1.0 - tail if t > 0 else tail
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """Return the regularised incomplete beta function."""
+    if x <= 0.0 or x >= 1.0:
+        return float(x >= 1.0)
+    if x > (a + 1.0) / (a + b + 2.0):  # the fraction converges fast on the other side only
+        return 1.0 - _incomplete_beta(b, a, 1.0 - x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    tiny = 1e-300
+    value, c, d = 1.0, 1.0, 0.0
+    for step in range(500):
+        half = step // 2
+        if step == 0:
+            numerator = 1.0
+        elif step % 2:
+            numerator = -(a + half) * (a + b + half) * x / ((a + 2 * half) * (a + 2 * half + 1))
+        else:
+            numerator = half * (b - half) * x / ((a + 2 * half - 1) * (a + 2 * half))
+        d = 1.0 / (1.0 + numerator * d or tiny)
+        c = 1.0 + numerator / c or tiny
+        value *= c * d
+        if abs(c * d - 1.0) < 1e-15:
+            break
+    return front * (value - 1.0)
+
+
+def holm(p_values: Sequence[float], alpha: float = 0.05) -> list[bool]:
+    """Return which hypotheses are rejected when all are judged together.
+
+    The probability that any of them is rejected wrongly is at most alpha, however they depend on each other (Holm 1979,
+    "A simple sequentially rejective multiple test procedure"): the smallest of m p-values is held against alpha / m,
+    the next against alpha / (m - 1) and so on, until one is larger.
+    """
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    rejected = [False] * len(p_values)
+    for rank, place in enumerate(order):
+        if p_values[place] > alpha / (len(order) - rank):
+            break
+        rejected[place] = True
+    return rejected
+
+
+def modified_z_scores(values: Numbers) -> list[float]:
+    """Return how far each value lies from the median, in units of the scatter that most values have.
+
+    0.6745 (x - median) / MAD, where MAD is the median absolute deviation; beyond 3.5 a value is taken for an outlier
+    (Iglewicz and Hoaglin 1993, "How to Detect and Handle Outliers", page 11). Without scatter all are 0, but those that
+    are off are infinitely far.
+
+    Raises:
+        ValueError: If there is no value.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        raise ValueError("'values' must hold at least one value (got none)")
+    deviations = array - np.median(array)
+    mad = float(np.median(np.abs(deviations)))
+    if mad == 0.0:
+        return [0.0 if deviation == 0.0 else math.copysign(math.inf, deviation) for deviation in deviations.tolist()]
+    return [0.6745 * deviation / mad for deviation in deviations.tolist()]
 
 
 def kendall_tau(values: Numbers) -> float:

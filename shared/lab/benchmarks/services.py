@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from shared.config import Edition
@@ -19,7 +20,7 @@ from shared.lab.load.driver import LoadClient
 from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
-from shared.lab.results.files import result_path
+from shared.lab.results import directory as results
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Manifest
 from shared.lab.services.process import HOST
@@ -123,7 +124,11 @@ def run(
             edition_spec(edition, environ),
         )
         progress(f"starting {', '.join(spec.name for spec in specs)}")
-        with running(specs, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
+        with (
+            results.opened(directory, f"bench-{edition}", manifest.time_utc) if directory else nullcontext() as own,
+            running(specs, cores=cores.server) as services,
+            LoadClient(cores=cores.client) as client,
+        ):
             _have_data(services[-1])
             comparisons.append(
                 compare.run(
@@ -135,7 +140,7 @@ def run(
                     kind="bench-services",
                     loads=(Load(CONNECTIONS),),
                     timing=timing,
-                    path=directory and result_path(directory, f"bench-{edition}", manifest.time_utc),
+                    path=own and own / results.RESULT,
                     progress=progress,
                 )
             )

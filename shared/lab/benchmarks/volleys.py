@@ -68,7 +68,7 @@ class Volleys:
 
     def __init__(self, service: Service, target: str, size: int) -> None:
         self._name = service.spec.name
-        self._request = f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+        self._request = _request(target)
         self._pids = service.pids()
         self._connections = [_Connection(service.port) for _ in range(size)]
 
@@ -79,15 +79,26 @@ class Volleys:
             EnvironmentFailure: If the service breaks off or answers other than 200.
         """
         before = sum(usage.process_cpu_s(pid) for pid in self._pids)
+        self._send(self._request)
+        time.sleep(SETTLE_S)
+        return (sum(usage.process_cpu_s(pid) for pid in self._pids) - before) / len(self._connections)
+
+    def send(self, target: str) -> None:
+        """Send one volley to any target of the service and wait for its answers.
+
+        Raises:
+            EnvironmentFailure: If the service breaks off or answers other than 200.
+        """
+        self._send(_request(target))
+
+    def _send(self, request: bytes) -> None:
         try:
             for connection in self._connections:
-                connection.send(self._request)
+                connection.send(request)
             for connection in self._connections:
                 connection.read()
         except (OSError, httptools.HttpParserError) as error:
             raise EnvironmentFailure(f"{self._name} ended a measurement", why=str(error)) from error
-        time.sleep(SETTLE_S)
-        return (sum(usage.process_cpu_s(pid) for pid in self._pids) - before) / len(self._connections)
 
     def __enter__(self) -> "Volleys":
         return self
@@ -95,6 +106,10 @@ class Volleys:
     def __exit__(self, *_: object) -> None:
         for connection in self._connections:
             connection.close()
+
+
+def _request(target: str) -> bytes:
+    return f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 
 
 def measure(

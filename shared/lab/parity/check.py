@@ -2,7 +2,9 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from shared.config import Edition
 from shared.config import Settings
 from shared.engine import locate
 from shared.errors import EnvironmentFailure
+from shared.lab.observation.statements import StatementCounter
 from shared.lab.parity import cases
 from shared.lab.parity import databases
 from shared.lab.parity import faults
@@ -29,10 +32,10 @@ from shared.lab.parity.message import Request
 from shared.lab.parity.result import ParityResult
 from shared.lab.parity.result import Scope
 from shared.lab.parity.side import Side
-from shared.lab.parity.statements import StatementCounter
 from shared.lab.parity.transport import Address
 from shared.lab.parity.transport import exchange
 from shared.lab.services.process import Service
+from shared.lab.services.process import ServiceSpec
 from shared.lab.services.process import edition_spec
 from shared.lab.services.process import free_port
 
@@ -49,6 +52,8 @@ MISCOUNTED = frozenset({"SHOW", "DECLARE", "FETCH"})
 NEEDS_OWN = "needs services, and a database, that may be disturbed"
 
 Services = tuple[Service, Service]
+# How to start an edition with some settings.
+SpecMaker = Callable[[Edition, Mapping[str, str]], ServiceSpec]
 Counters = tuple[StatementCounter | None, StatementCounter | None]
 
 
@@ -58,6 +63,7 @@ def run(
     progress: Progress,
     *,
     scope: Scope = "full",
+    make_spec: SpecMaker = edition_spec,
 ) -> ParityResult:
     """Compare the editions and return what was found.
 
@@ -67,6 +73,7 @@ def run(
             database of its own.
         progress: Called with one line at each step.
         scope: "quick" has the successes and the common errors of every entry.
+        make_spec: Says how an edition is started, with the settings that it needs for the check.
 
     Raises:
         UsageError: If a URL is unusable, or the role in DATABASE_URL may not create databases.
@@ -75,7 +82,9 @@ def run(
     started = time.monotonic()
     with ExitStack() as stack:
         found = (
-            _own(stack, settings, progress, scope) if urls is None else _running(stack, settings, urls, progress, scope)
+            _own(stack, settings, progress, scope, make_spec)
+            if urls is None
+            else _running(stack, settings, urls, progress, scope)
         )
         comparison, why = found
         totals = tuple(side.statements for side in comparison.sides)
@@ -92,7 +101,9 @@ def run(
         )
 
 
-def _own(stack: ExitStack, settings: Settings, progress: Progress, scope: Scope) -> tuple[Comparison, str]:
+def _own(
+    stack: ExitStack, settings: Settings, progress: Progress, scope: Scope, make_spec: SpecMaker
+) -> tuple[Comparison, str]:
     progress("starting the database")
     source = locate(settings)
     stack.callback(source.release)
@@ -107,7 +118,7 @@ def _own(stack: ExitStack, settings: Settings, progress: Progress, scope: Scope)
     # So that MISCOUNTED statements are counted, too, the driver that keeps prepared statements is told not to.
     kept_none = make_url(own[1]).update_query_dict({"prepared_statement_cache_size": "0"})
     service_urls = (own[0], kept_none.render_as_string(hide_password=False))
-    services = stack.enter_context(_started(settings, service_urls, token, pairs))
+    services = stack.enter_context(_started(settings, service_urls, token, pairs, make_spec))
     creating.result()
     counters, why = _counters(stack, source.url, own)
     comparison = Comparison(
@@ -228,14 +239,14 @@ def _sides(
 
 @contextmanager
 def _started(
-    settings: Settings, urls: tuple[str, str], token: str, pairs: tuple[Pair, ...]
+    settings: Settings, urls: tuple[str, str], token: str, pairs: tuple[Pair, ...], make_spec: SpecMaker
 ) -> Iterator[dict[Pair, Services]]:
     """Start every pair at once, and stop all of them at the end."""
     with ExitStack() as stack, ThreadPoolExecutor(2 * len(pairs)) as pool:
         services: dict[Pair, Services] = {}
         for pair in pairs:
             wsgi, asgi = (
-                Service(edition_spec(edition, _environ(settings, url, token, pair)))
+                Service(make_spec(edition, _environ(settings, url, token, pair)))
                 for edition, url in zip(EDITIONS, urls, strict=True)
             )
             services[pair] = (wsgi, asgi)

@@ -11,11 +11,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from shared.contract import Endpoint
+from shared.lab.observation.statements import Kinds
+from shared.lab.observation.statements import shown
 from shared.lab.parity.case import Step
 from shared.lab.parity.message import Response
 from shared.lab.parity.result import Fact
-from shared.lab.parity.statements import Kinds
-from shared.lab.parity.statements import shown
 
 # Header fields that belong to the server or to the connection, not to the answer.
 IGNORED = frozenset({"date", "server", "connection", "keep-alive"})
@@ -78,13 +78,14 @@ def differences(
     if len(lefts) != len(rights):
         facts.append(Fact("responses", _lines(lefts), _lines(rights)))
     for left, right in zip(lefts, rights, strict=False):
-        facts += _response_differences(left, right)
+        facts += response_differences(left, right)
     if counts_sql and wsgi.kinds is not None and asgi.kinds is not None and wsgi.kinds != asgi.kinds:
         facts.append(Fact("SQL statements", shown(wsgi.kinds), shown(asgi.kinds)))
     return facts
 
 
-def _response_differences(left: Response, right: Response) -> list[Fact]:
+def response_differences(left: Response, right: Response) -> list[Fact]:
+    """Return in what two responses differ, the left one standing where the WSGI edition's does."""
     facts = []
     for what, one, other in (
         ("protocol", left.failure or "in order", right.failure or "in order"),

@@ -8,14 +8,14 @@ from dataclasses import field
 from http import HTTPStatus
 
 from shared.config import Edition
+from shared.lab.observation.statements import Kinds
+from shared.lab.observation.statements import StatementCounter
 from shared.lab.parity import shell
 from shared.lab.parity.case import TOKEN
 from shared.lab.parity.case import Case
 from shared.lab.parity.judgement import Answer
 from shared.lab.parity.message import Request
 from shared.lab.parity.message import Response
-from shared.lab.parity.statements import Kinds
-from shared.lab.parity.statements import StatementCounter
 from shared.lab.parity.transport import Address
 from shared.lab.parity.transport import Exchange
 

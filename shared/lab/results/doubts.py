@@ -3,33 +3,43 @@
 from collections.abc import Iterable
 from collections.abc import Mapping
 
+from shared.lab.planning.steadiness import SLICES
+from shared.lab.results.disturbances import of_foreign_load
+from shared.lab.results.disturbances import of_memory
+from shared.lab.results.disturbances import of_outliers
+from shared.lab.results.disturbances import of_statements
+from shared.lab.results.load_doubts import of_load
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Doubt
-from shared.lab.results.record import ForeignLoad
 from shared.lab.results.record import RatioSummary
+from shared.lab.statistics import FEW_ROUNDS
 from shared.lab.statistics import kendall_tau
 from shared.lab.statistics import percentile
 
 __all__ = ["Doubt", "find_doubts", "of_cell", "of_drift", "of_foreign_load", "of_ratio"]
 
-CLIENT_SHARE_LIMIT = 0.9
+# Rules about the machine and about what the servers used stand in `disturbances`.
+
 FEW_SAMPLES = 1_000  # ten samples beyond p99
 DRIFT_TAU = 0.6  # with ten rounds, P < 0.02 without a trend (Kendall 1938, table of tau)
 DRIFT_CHANGE = 0.1
-FOREIGN_CORES = 0.15
 WIDE_INTERVAL = 1.25  # high over low: about 12 % on either side
 RECONNECT_SHARE = 0.01
 
 
 def find_doubts(comparison: Comparison) -> tuple[Doubt, ...]:
     """Return every doubt about a comparison, those about all of it first."""
-    found = list(_of_sharing(comparison))
+    found = [*_of_terms(comparison), *_of_sharing(comparison), *_of_rounds(comparison)]
     for cell in comparison.cells:
+        found += of_load(cell, comparison.limits)
         found += of_cell(cell)
         found += of_drift(cell)
+        found += of_memory(cell)
     for ratio in comparison.ratios:
         found += of_ratio(ratio)
+        found += of_outliers(ratio, comparison)
+    found += of_statements(comparison)
     for foreign in comparison.foreign_load:
         found += of_foreign_load(foreign)
     return tuple(found)
@@ -37,20 +47,13 @@ def find_doubts(comparison: Comparison) -> tuple[Doubt, ...]:
 
 def of_cell(cell: CellSummary) -> list[Doubt]:
     """Return the doubts that one cell's own counts raise."""
-    attempts = cell.responses + cell.error_count
+    attempts = cell.responses + cell.error_count + cell.aborted
     found: list[Doubt] = []
 
     def doubt(is_raised: bool, code: str, value: float, message: str, next_step: str) -> None:
         if is_raised:
             found.append(Doubt(code, message, next_step, value, cell.scenario, cell.load, cell.subject))
 
-    doubt(
-        cell.client_cpu_share > CLIENT_SHARE_LIMIT,
-        "client_bottleneck",
-        cell.client_cpu_share,
-        f"the load client used {cell.client_cpu_share:.0%} of its core, so this may be its limit and not the server's",
-        "compare CPU per request instead of throughput",
-    )
     doubt(
         cell.error_count > 0,
         "errors",
@@ -85,10 +88,15 @@ def of_cell(cell: CellSummary) -> list[Doubt]:
         not cell.steady,
         "not_steady",
         cell.warm_up_slices,
-        f"still changing after {cell.warm_up_slices} warm-up slices",
+        f"still changing after {cell.warm_up_slices} warm-up slices{_last_rates(cell)}",
         "allow more warm-up slices, or quieten the machine",
     )
     return found
+
+
+def _last_rates(cell: CellSummary) -> str:
+    last = cell.warm_up_rps[-SLICES:]
+    return f", the last at {', '.join(f'{rate:,.0f}' for rate in last)} per second" if last else ""
 
 
 def of_drift(cell: CellSummary) -> list[Doubt]:
@@ -123,13 +131,9 @@ def of_ratio(summary: RatioSummary) -> list[Doubt]:
     return [Doubt("wide_interval", message, next_step, width, summary.scenario, summary.load, summary.numerator)]
 
 
-def of_foreign_load(foreign: ForeignLoad) -> list[Doubt]:
-    """Return a doubt if other programs kept processors busy meanwhile."""
-    if foreign.cores <= FOREIGN_CORES:
-        return []
-    message = f"other programs used {foreign.cores:.2f} cores meanwhile and slowed what they met"
-    next_step = "stop other programs and run again"
-    return [Doubt("foreign_load", message, next_step, foreign.cores, foreign.scenario, foreign.load)]
+def _of_terms(comparison: Comparison) -> Iterable[Doubt]:
+    for known in comparison.terms.reservations if comparison.terms else ():
+        yield Doubt(known.code, known.message, known.next_step, 0.0, subject=known.subject)
 
 
 def _of_sharing(comparison: Comparison) -> Iterable[Doubt]:
@@ -137,6 +141,16 @@ def _of_sharing(comparison: Comparison) -> Iterable[Doubt]:
         cores = comparison.manifest.cores
         message = "server and load client share processors and take time from each other"
         yield Doubt("shared_core", message, "use a machine with two or more processors", cores)
+
+
+def _of_rounds(comparison: Comparison) -> Iterable[Doubt]:
+    rounds = [each.ratio.rounds for each in comparison.ratios if each.measure == "rps" and each.ratio is not None]
+    if rounds and min(rounds) < FEW_ROUNDS:
+        message = (
+            f"{min(rounds)} rounds are few: the intervals are wide, and hold the truth 19 times in 20 only where noise "
+            "is normal, which so few cannot show"
+        )
+        yield Doubt("few_rounds", message, f"run {FEW_ROUNDS} rounds or more (--rounds {FEW_ROUNDS})", min(rounds))
 
 
 def _counts(counted: Mapping[str, int] | Mapping[int, int]) -> str:

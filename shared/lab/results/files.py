@@ -1,20 +1,14 @@
 """Comparisons as files: readable JSON with every summary, and raw samples in a compressed .npz per scenario and load.
 
-A file appears whole or not at all: it is written beside its place and moved there. The samples of a scenario at
-a load are written once, so exporting after each costs no more than exporting at the end.
+The samples of a scenario at a load are written once, so exporting after each costs no more than exporting at the end.
 """
 
 import dataclasses
 import json
-import os
-import tempfile
 import zlib
-from collections.abc import Callable
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from typing import BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,6 +19,9 @@ from shared.errors import UsageError
 from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
+from shared.lab.results.client import ClientLimits
+from shared.lab.results.directory import WHERE
+from shared.lab.results.directory import write_atomically
 from shared.lab.results.record import SCHEMA_VERSION
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
@@ -36,13 +33,13 @@ from shared.lab.results.record import RequestErrors
 from shared.lab.results.record import ResultKind
 from shared.lab.results.record import Samples
 from shared.lab.results.record import Slice
+from shared.lab.results.record import Stop
+from shared.lab.results.server import ServerFigures
+from shared.lab.results.terms import Terms
 
 SLICE_FIELDS = tuple(f.name for f in dataclasses.fields(Slice) if f.name not in {"samples", "errors"})
 SAMPLE_FIELDS = tuple(f.name for f in dataclasses.fields(Samples))
 ERROR_FIELDS = tuple(f.name for f in dataclasses.fields(RequestErrors))
-# The word for the newest comparison.
-LATEST = "latest"
-WHERE = "give a file under results/"
 # What reading a file that was cut or changed can end with.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, StopIteration, EOFError, OSError, BadZipFile, zlib.error)
 
@@ -62,16 +59,15 @@ class _Stored:
     ratios: tuple[RatioSummary, ...]
     foreign_load: tuple[ForeignLoad, ...]
     doubts: tuple[Doubt, ...]
+    stops: tuple[Stop, ...]
+    until: float | None
+    limits: ClientLimits | None
     schema_version: int
+    terms: Terms | None
 
 
+_SERVER: TypeAdapter[ServerFigures | None] = TypeAdapter(ServerFigures | None)
 STORED_FIELDS = tuple(f.name for f in dataclasses.fields(_Stored))
-
-
-def result_path(directory: Path, kind: str, time_utc: str) -> Path:
-    """Return where a result goes: the kind and the UTC time make the name, such as compare-20261122T134501Z.json."""
-    moment = datetime.fromisoformat(time_utc)
-    return directory / f"{kind}-{moment:%Y%m%dT%H%M%SZ}.json"
 
 
 def write(comparison: Comparison, path: Path) -> None:
@@ -82,24 +78,9 @@ def write(comparison: Comparison, path: Path) -> None:
     for key, file in files.items():
         if not (path.parent / file).exists():
             arrays = _arrays([piece for piece in comparison.slices if (piece.scenario, piece.load) == key])
-            _write_atomically(path.parent / file, lambda handle, a=arrays: np.savez_compressed(handle, **a))  # type: ignore[misc]
+            write_atomically(path.parent / file, lambda handle, a=arrays: np.savez_compressed(handle, **a))  # type: ignore[misc]
     text = json.dumps(_to_json(comparison, files), indent=1, ensure_ascii=False) + "\n"
-    _write_atomically(path, lambda handle: handle.write(text.encode()))
-
-
-def find(word: str, directory: Path) -> Path:
-    """Return the file that a word names: a path, or `latest` for the newest comparison in a directory.
-
-    Raises:
-        UsageError: If there is no comparison yet.
-    """
-    if word != LATEST:
-        return Path(word)
-    # Their names hold the time, so the newest is the last.
-    found = max(directory.glob("compare-*.json"), default=None, key=lambda path: path.name)
-    if found is None:
-        raise UsageError(f"There is no {LATEST} comparison", why=f"{directory}/ holds none", hint="make compare")
-    return found
+    write_atomically(path, lambda handle: handle.write(text.encode()))
 
 
 def load(path: Path, *, with_samples: bool = True) -> Comparison:
@@ -152,20 +133,6 @@ def _arrays(slices: list[Slice]) -> dict[str, np.ndarray[Any, Any]]:
     return arrays
 
 
-def _write_atomically(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            fill(handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def _to_json(comparison: Comparison, files: Mapping[tuple[str, Load], str]) -> dict[str, object]:
     """Return the record in reading order; slices lose their arrays to the sample files."""
     return {
@@ -181,6 +148,10 @@ def _to_json(comparison: Comparison, files: Mapping[tuple[str, Load], str]) -> d
         "doubts": [dataclasses.asdict(doubt) for doubt in comparison.doubts],
         "cells": [dataclasses.asdict(cell) for cell in comparison.cells],
         "foreign_load": [dataclasses.asdict(foreign) for foreign in comparison.foreign_load],
+        "stops": [dataclasses.asdict(stop) for stop in comparison.stops],
+        "until": comparison.until,
+        "limits": None if comparison.limits is None else dataclasses.asdict(comparison.limits),
+        "terms": None if comparison.terms is None else dataclasses.asdict(comparison.terms),
         "sample_files": [
             {"scenario": scenario, "load": dataclasses.asdict(load), "file": file}
             for (scenario, load), file in files.items()
@@ -190,7 +161,9 @@ def _to_json(comparison: Comparison, files: Mapping[tuple[str, Load], str]) -> d
 
 
 def _slice_to_json(piece: Slice) -> dict[str, object]:
-    return {**{name: getattr(piece, name) for name in SLICE_FIELDS}, "load": dataclasses.asdict(piece.load)}
+    server = None if piece.server is None else dataclasses.asdict(piece.server)
+    own = {name: getattr(piece, name) for name in SLICE_FIELDS}
+    return {**own, "load": dataclasses.asdict(piece.load), "server": server}
 
 
 def _from_json(data: dict[str, Any], directory: Path | None) -> Comparison:
@@ -209,7 +182,8 @@ def _slices(data: dict[str, Any], directory: Path) -> list[Slice]:
     for fields in data["slices"]:
         load = Load(**fields["load"])
         samples, errors = next(parts[fields["scenario"], load])
-        slices.append(Slice(**{**fields, "load": load}, samples=samples, errors=errors))
+        server = _SERVER.validate_python(fields["server"])
+        slices.append(Slice(**{**fields, "load": load, "server": server}, samples=samples, errors=errors))
     return slices
 
 

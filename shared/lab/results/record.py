@@ -5,6 +5,7 @@ Times are integers in nanoseconds of the monotonic clock, as taken, and float se
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Literal
 
 import numpy as np
@@ -15,20 +16,41 @@ from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
 from shared.lab.planning.plan import Workload
 from shared.lab.planning.plan import make_workloads
+from shared.lab.results.client import Arrivals
+from shared.lab.results.client import ClientLimits
+from shared.lab.results.conditions import ForeignLoad as ForeignLoad
+from shared.lab.results.conditions import Stop as Stop
+from shared.lab.results.server import ServerFigures
+from shared.lab.results.server import ServerSummary
+from shared.lab.results.terms import Terms
 from shared.lab.statistics import Ratio
 
 # 1: first version. 2: every slice, summary and doubt says at which level of concurrency. 3: a load instead, which may
-# be a rate.
-SCHEMA_VERSION = 3
+# be a rate. 4: samples say which request of a mix they are and whether it waited; the load client's own limits.
+# 5: what the servers used, warm-up rates, stolen time, why a workload ended, p-values.
+SCHEMA_VERSION = 5
 
 # Order is the code on the wire between the load client and its parent, and in the sample files.
-ERROR_KINDS = ("refused", "reset", "timeout", "premature_close", "parse", "other")
+ERROR_KINDS = ("refused", "reset", "timeout", "premature_close", "parse", "other", "not_sent", "aborted")
+# The client's own doing, so no error of anybody.
+ABORTED = ERROR_KINDS.index("aborted")
+# Bits of the flags of a sample: the request found no idle connection; its connection reads slowly, by the plan.
+WAITED = 1
+SLOW = 2
 
-ResultKind = Literal["compare", "bench-services"]
+ResultKind = Literal["compare", "bench-services", "factors"]
 Measure = Literal["rps", "p50", "p99", "cpu"]
 
 Int64Array = npt.NDArray[np.int64]
 UInt32Array = npt.NDArray[np.uint32]
+
+
+def _no_times() -> Int64Array:
+    return np.zeros(0, dtype=np.int64)
+
+
+def _no_numbers() -> UInt32Array:
+    return np.zeros(0, dtype=np.uint32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +65,8 @@ class Samples:
         status: HTTP status code.
         size_bytes: Bytes of the response on the wire, head included.
         connection: Index of the connection that carried it.
+        request: Which of a mix it was, as an index into the scenario's parts; 0 throughout if not given.
+        flags: WAITED and SLOW; 0 throughout if not given.
     """
 
     intended_ns: Int64Array
@@ -52,6 +76,14 @@ class Samples:
     status: UInt32Array
     size_bytes: UInt32Array
     connection: UInt32Array
+    request: UInt32Array = field(default_factory=_no_numbers)
+    flags: UInt32Array = field(default_factory=_no_numbers)
+
+    def __post_init__(self) -> None:
+        """Give the columns that were left out their length."""
+        for name in ("request", "flags"):
+            if len(self) and not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(len(self), dtype=np.uint32))
 
     def __len__(self) -> int:
         return len(self.done_ns)
@@ -63,15 +95,26 @@ class RequestErrors:
 
     Attributes:
         kind: Index into ERROR_KINDS.
-        connection: Index of the connection.
+        connection: Index of the connection; 2**32 - 1 where there was none.
         intended_ns: When the request was due.
         at_ns: When the error was seen.
+        sent_ns: When it was sent; 0 if it never was, and throughout if not given.
+        request: Which of a mix it was; 0 throughout if not given, and for what was never sent.
     """
 
     kind: UInt32Array
     connection: UInt32Array
     intended_ns: Int64Array
     at_ns: Int64Array
+    sent_ns: Int64Array = field(default_factory=_no_times)
+    request: UInt32Array = field(default_factory=_no_numbers)
+
+    def __post_init__(self) -> None:
+        """Give the columns that were left out their length."""
+        if len(self) and not len(self.sent_ns):
+            object.__setattr__(self, "sent_ns", np.zeros(len(self), dtype=np.int64))
+        if len(self) and not len(self.request):
+            object.__setattr__(self, "request", np.zeros(len(self), dtype=np.uint32))
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -89,14 +132,15 @@ class Slice:
         position: Place within the round, from 0.
         start_ns: When load began.
         window_start_ns: Start of the measured window.
-        window_end_ns: End of the measured window; nothing is sent after it.
+        window_end_ns: End of the measured window; nothing is due after it.
         samples: Responses, those outside the window included.
         errors: Requests without a response.
         reconnects: Connections opened again during the slice.
-        client_cpu_s: CPU seconds of the load client over the slice.
+        client_cpu_s: CPU seconds of the load client over the slice; of its busiest process, if it is several.
         elapsed_s: Start of load until the last answer, in seconds.
         server_cpu_s: CPU seconds of the server's process tree over the slice; None if its processes are not ours.
         server_peak_bytes: Sum of the peak resident sizes of the server's processes so far, in bytes.
+        server: What the server used besides; None if nothing could be looked at.
     """
 
     scenario: str
@@ -114,6 +158,7 @@ class Slice:
     elapsed_s: float
     server_cpu_s: float | None
     server_peak_bytes: int | None
+    server: ServerFigures | None = None
 
     @property
     def window_s(self) -> float:
@@ -151,14 +196,18 @@ class CellSummary:
         percentiles_s: Response time in seconds by "p50", "p90", "p99", "p99.9" (from 10,000 samples) and "max".
         responses: Responses in all slices, ramps included.
         statuses: How many responses had which status.
-        errors: How many requests got no response, by kind.
+        errors: How many requests got no response, by kind; those that the client gave up by plan are not among them.
         reconnects: Connections opened again under load.
         server_cpu_s_per_request: CPU seconds of the server per 2xx response.
         server_peak_bytes: Sum of peak resident sizes of the server's processes, in bytes; shared pages count in each.
-        client_cpu_share: CPU of the load client as a share of one core, over its slices.
+        client_cpu_share: CPU of the load client, of its busiest process, as a share of one core, over its slices.
         steady: Whether the warm-up ended steady.
         warm_up_slices: How many slices the warm-up took.
         rounds: Figures per round.
+        warm_up_rps: Responses per second of each warm-up slice.
+        server: What the server used besides; None if nothing could be looked at.
+        aborted: Requests that the client gave up by plan.
+        arrivals: How requests fell due; None in the closed model.
     """
 
     scenario: str
@@ -177,6 +226,10 @@ class CellSummary:
     steady: bool
     warm_up_slices: int
     rounds: tuple[RoundValues, ...]
+    aborted: int = 0
+    arrivals: Arrivals | None = None
+    warm_up_rps: tuple[float, ...] = ()
+    server: ServerSummary | None = None
 
     @property
     def error_count(self) -> int:
@@ -200,6 +253,8 @@ class RatioSummary:
         numerator: Subject above the line.
         denominator: Subject below the line, the baseline.
         ratio: Value and interval; None where a round had nothing to divide.
+        survives_holm: For throughput, whether the difference is still shown when those of all workloads are judged
+            together (Holm 1979, at 5 %); None for the other measures, and without a ratio.
     """
 
     scenario: str
@@ -208,21 +263,7 @@ class RatioSummary:
     numerator: str
     denominator: str
     ratio: Ratio | None
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignLoad:
-    """What other programs took while one scenario was measured under one load.
-
-    Attributes:
-        scenario: Name of the scenario.
-        load: How much was sent.
-        cores: CPU seconds per second, time stolen by the hypervisor included.
-    """
-
-    scenario: str
-    load: Load
-    cores: float
+    survives_holm: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +347,11 @@ class Comparison:
         ratios: Each other subject over the baseline.
         foreign_load: What other programs took meanwhile.
         doubts: Reasons not to trust a number.
+        stops: Why each workload ended.
+        until: Half width, as a share, at which rounds were to end; None where their number was fixed.
+        limits: The load client's own; None if they were not measured.
         schema_version: Version of this record.
+        terms: Who is compared if not the project's own services, and what was taken for equal; None if it is them.
     """
 
     kind: ResultKind
@@ -321,7 +366,11 @@ class Comparison:
     ratios: tuple[RatioSummary, ...]
     foreign_load: tuple[ForeignLoad, ...]
     doubts: tuple[Doubt, ...]
+    stops: tuple[Stop, ...] = ()
+    until: float | None = None
+    limits: ClientLimits | None = None
     schema_version: int = SCHEMA_VERSION
+    terms: Terms | None = None
 
     @property
     def workloads(self) -> tuple[Workload, ...]:

@@ -4,12 +4,18 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from shared.lab import statistics
+from shared.lab.planning.stopping import half_width
+from shared.lab.results import server
+from shared.lab.results.arrivals import arrivals_of
+from shared.lab.results.record import ABORTED
 from shared.lab.results.record import ERROR_KINDS
+from shared.lab.results.record import SLOW
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Measure
 from shared.lab.results.record import RatioSummary
@@ -29,10 +35,14 @@ def completed_in_window(piece: Slice) -> float:
 
     In the steady state this expects the same number as counting completions, without the jump by a whole wave of
     responses when a window ends just before or after the wave, as with equal sleeps. It needs load that began before
-    the window, which the ramp provides.
+    the window, which the ramp provides. Under open load answers come in no waves, and with a queue that grows there is
+    no steady state: completions are counted.
     """
     samples = piece.samples
     good = is_success(piece)
+    if piece.load.model == "open":
+        done = samples.done_ns[good]
+        return float(((done >= piece.window_start_ns) & (done < piece.window_end_ns)).sum())
     begun, done = samples.intended_ns[good], samples.done_ns[good]
     inside = np.minimum(done, piece.window_end_ns) - np.maximum(begun, piece.window_start_ns)
     return float((np.maximum(inside, 0) / np.maximum(done - begun, 1)).sum())
@@ -44,11 +54,15 @@ def is_success(piece: Slice) -> npt.NDArray[np.bool_]:
 
 
 def response_times_s(piece: Slice) -> npt.NDArray[np.float64]:
-    """Return the response times in seconds, due until complete, of 2xx responses due in the window."""
+    """Return the response times in seconds, due until complete, of 2xx responses due in the window.
+
+    Those that the client itself read slowly are left out: they tell how slowly it read.
+    """
     samples = piece.samples
     due = (samples.intended_ns >= piece.window_start_ns) & (samples.intended_ns < piece.window_end_ns)
-    chosen = due & is_success(piece)
-    return (samples.done_ns[chosen] - samples.intended_ns[chosen]) / 1e9
+    chosen = due & is_success(piece) & (samples.flags & SLOW == 0)
+    times_s: npt.NDArray[np.float64] = (samples.done_ns[chosen] - samples.intended_ns[chosen]) / 1e9
+    return times_s
 
 
 def round_values(piece: Slice) -> RoundValues:
@@ -63,17 +77,21 @@ def round_values(piece: Slice) -> RoundValues:
     )
 
 
-def cell_summary(slices: Sequence[Slice], *, steady: bool, warm_up_slices: int) -> CellSummary:
+def cell_summary(
+    slices: Sequence[Slice], *, steady: bool, warm_up_slices: int, warm_up_rps: Sequence[float] = ()
+) -> CellSummary:
     """Return the summary of one subject under one scenario under one load.
 
     Args:
         slices: Its slices, one per round, in order of rounds.
         steady: Whether its warm-up ended steady.
         warm_up_slices: How many slices the warm-up took.
+        warm_up_rps: Responses per second of each of them.
     """
     times_s = np.concatenate([response_times_s(piece) for piece in slices])
     statuses = Counter(status for piece in slices for status in piece.samples.status.tolist())
     errors = Counter(ERROR_KINDS[kind] for piece in slices for kind in piece.errors.kind.tolist())
+    aborted = errors.pop(ERROR_KINDS[ABORTED], 0)
     good = sum(int(is_success(piece).sum()) for piece in slices)
     cpu_s = [piece.server_cpu_s for piece in slices if piece.server_cpu_s is not None]
     peaks = [piece.server_peak_bytes for piece in slices if piece.server_peak_bytes is not None]
@@ -94,6 +112,10 @@ def cell_summary(slices: Sequence[Slice], *, steady: bool, warm_up_slices: int) 
         steady=steady,
         warm_up_slices=warm_up_slices,
         rounds=tuple(round_values(piece) for piece in slices),
+        warm_up_rps=tuple(warm_up_rps),
+        server=server.summarise([piece.server for piece in slices], good),
+        aborted=aborted,
+        arrivals=arrivals_of(slices) if slices[0].load.model == "open" else None,
     )
 
 
@@ -123,3 +145,23 @@ def _ratio(above: CellSummary, below: CellSummary, measure: Measure, seed: int) 
     if len(usable) == len(pairs) >= statistics.MINIMUM_ROUNDS:
         ratio = statistics.paired_ratio([a for a, _ in usable], [b for _, b in usable], seed=seed)
     return RatioSummary(above.scenario, above.load, measure, above.subject, below.subject, ratio)
+
+
+def judged_together(ratios: Sequence[RatioSummary]) -> list[RatioSummary]:
+    """Return all ratios, those of throughput with what becomes of their difference among so many (Holm 1979).
+
+    The family is what the table prints: one throughput ratio for each workload and subject. The other measures are
+    judged one by one.
+    """
+    family = [each for each in ratios if each.measure == "rps" and each.ratio is not None]
+    p_values = [each.ratio.p_value for each in family if each.ratio is not None and each.ratio.p_value is not None]
+    if len(p_values) < len(family):
+        return list(ratios)
+    verdicts = {id(each): verdict for each, verdict in zip(family, statistics.holm(p_values), strict=True)}
+    return [replace(each, survives_holm=verdicts.get(id(each))) for each in ratios]
+
+
+def widest_interval(cells: Iterable[CellSummary], *, baseline: str, seed: int) -> float | None:
+    """Return the half width, as a share, of the widest interval of throughput; None if a ratio is missing."""
+    found = ratios(cells, baseline=baseline, seed=seed)
+    return half_width([each.ratio for each in found if each.measure == "rps"])

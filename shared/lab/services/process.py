@@ -38,12 +38,18 @@ class ServiceSpec:
         argv: Program and arguments.
         environ: Environment variables added to this process's own.
         ready_path: Path that answers 200 once the service is up.
+        directory: Working directory; None for this process's own.
+        answer_timeout_s: How long one answer to that may take, in seconds.
+        takes_any_status: Whether any answer at all says that it is up.
     """
 
     name: str
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     ready_path: str = "/livez"
+    directory: Path | None = None
+    answer_timeout_s: float = 1.0
+    takes_any_status: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +70,18 @@ class CoreRoles:
         return bool(self.server) and bool(self.client) and not self.server & self.client
 
 
-def choose_cores(server_cores: int = 1) -> CoreRoles:
-    """Give the first processors to the servers and the next one to the load client; nobody is pinned on one processor.
+def choose_cores(server_cores: int = 1, client_cores: int = 1) -> CoreRoles:
+    """Give the first processors to the servers and the next to the load client; nobody is pinned on one processor.
 
     Args:
         server_cores: How many processors the servers get, at most all but one.
+        client_cores: How many the load client gets, at most what is left.
     """
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:
         return CoreRoles(frozenset(), frozenset())
     count = min(max(server_cores, 1), len(allowed) - 1)
-    return CoreRoles(frozenset(allowed[:count]), frozenset({allowed[count]}))
+    return CoreRoles(frozenset(allowed[:count]), frozenset(allowed[count : count + max(client_cores, 1)]))
 
 
 def edition_spec(edition: Edition, environ: Mapping[str, str]) -> ServiceSpec:
@@ -224,6 +231,7 @@ class Service:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environ},
+                cwd=self.spec.directory,
                 start_new_session=True,
             )
 
@@ -239,14 +247,15 @@ class Service:
                     why=f"its log ends:\n{self.log_tail()}",
                     hint=f"see {self.log_path}",
                 )
-            answer = probe(self.port, self.spec.ready_path)
-            if answer == "200":
+            answer = probe(self.port, self.spec.ready_path, timeout_s=self.spec.answer_timeout_s)
+            if answer == "200" or (self.spec.takes_any_status and answer.isdigit()):
                 # Another program may have taken the port first and answer in its place.
                 if usage.listens(self.pids(), self.port):
                     return
-                answer = "200 from a process that is not its own"
+                answer = f"{answer} from a process that is not its own"
         raise EnvironmentFailure(
-            f"{self.spec.name} did not answer {self.spec.ready_path} with 200 within {self.ready_timeout_s:g} s",
+            f"{self.spec.name} did not answer {self.spec.ready_path} "
+            f"{'' if self.spec.takes_any_status else 'with 200 '}within {self.ready_timeout_s:g} s",
             why=f"last try: {answer}; its log ends:\n{self.log_tail()}",
             hint=f"see {self.log_path}",
         )

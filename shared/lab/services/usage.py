@@ -75,6 +75,6 @@ def database_pids() -> list[int]:
 
 
 def machine_busy_s() -> float:
-    """Return the CPU seconds that this machine was not idle since boot, time stolen by the hypervisor included."""
+    """Return the CPU seconds that this machine was busy since boot, without time stolen by the hypervisor."""
     times = psutil.cpu_times()
-    return float(times.user + times.system + times.nice + times.irq + times.softirq + times.steal)
+    return float(times.user + times.system + times.nice + times.irq + times.softirq)

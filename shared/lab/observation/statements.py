@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -15,14 +16,29 @@ from shared.engine import engine_url
 
 # Without texts the view is read from shared memory alone.
 _CALLS = text(
-    "SELECT queryid, sum(calls) AS parity_calls FROM pg_stat_statements(false) "
+    "SELECT queryid, sum(calls) AS lab_calls, sum(rows) FROM pg_stat_statements(false) "
     "WHERE dbid = (SELECT oid FROM pg_database WHERE datname = :name) GROUP BY queryid"
 )
 _TEXTS = text("SELECT DISTINCT ON (queryid) queryid, query FROM pg_stat_statements WHERE queryid = ANY(:ids)")
-_OWN = text("SELECT queryid FROM pg_stat_statements WHERE query LIKE '%parity\\_calls%'")
+_OWN = text("SELECT queryid FROM pg_stat_statements WHERE query LIKE '%lab\\_calls%'")
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(\w+)", re.DOTALL)
 
 Kinds = Counter[str]
+# Calls and rows of a statement that has not run yet.
+NONE = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a database has done since a moment.
+
+    Attributes:
+        kinds: Statements by their first keyword.
+        rows: Rows that they returned or changed.
+    """
+
+    kinds: Kinds
+    rows: int
 
 
 class StatementCounter:
@@ -59,14 +75,24 @@ class StatementCounter:
 
     def take(self) -> Kinds:
         """Return how many statements of each kind (first keyword) have run since the last call."""
+        return self.take_counts().kinds
+
+    def take_counts(self) -> Counts:
+        """Return how many statements of each kind have run since the last call, and how many rows they had."""
         before, self._before = self._before, self._calls()
-        new = {key: calls - before.get(key, 0) for key, calls in self._before.items() if calls > before.get(key, 0)}
+        new = {
+            key: (calls - before.get(key, NONE)[0], rows - before.get(key, NONE)[1])
+            for key, (calls, rows) in self._before.items()
+            if calls > before.get(key, NONE)[0]
+        }
         self._learn([key for key in new if key not in self._kind_of])
         kinds: Kinds = Counter()
-        for key, calls in new.items():
+        total_rows = 0
+        for key, (calls, rows) in new.items():
             if key not in self._own and self._kind_of.get(key) not in self._ignored:
                 kinds[self._kind_of.get(key, "?")] += calls
-        return kinds
+                total_rows += rows
+        return Counts(kinds, total_rows)
 
     def close(self) -> None:
         """Let the connection go."""
@@ -80,16 +106,16 @@ class StatementCounter:
     ) -> None:
         self.close()
 
-    def _calls(self) -> dict[int, int]:
+    def _calls(self) -> dict[int, tuple[int, int]]:
         rows = self._connection.execute(_CALLS, {"name": self._database})
-        return {row[0]: int(row[1]) for row in rows if row[0] is not None}
+        return {row[0]: (int(row[1]), int(row[2])) for row in rows if row[0] is not None}
 
     def _learn(self, keys: list[int]) -> None:
         if not keys:
             return
         for key, query in self._connection.execute(_TEXTS, {"ids": keys}):
             self._kind_of[key] = kind(query)
-            if "parity_calls" in query or "pg_stat_statements" in query:
+            if "lab_calls" in query or "pg_stat_statements" in query:
                 self._own.add(key)
 
 
