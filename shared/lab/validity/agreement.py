@@ -1,0 +1,193 @@
+"""Part d: our load client and wrk on one service, in interleaved slices, until the intervals say enough."""
+
+import random
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Literal
+
+import numpy as np
+
+from shared.config import Edition
+from shared.errors import EnvironmentFailure
+from shared.lab.load.driver import LoadClient
+from shared.lab.planning.plan import LOADS
+from shared.lab.planning.plan import Scenario
+from shared.lab.services.process import HOST
+from shared.lab.services.process import Service
+from shared.lab.services.process import choose_cores
+from shared.lab.services.process import edition_spec
+from shared.lab.statistics import Ratio
+from shared.lab.statistics import paired_ratio
+from shared.lab.validity import wrk
+from shared.lab.validity.plan import SCENARIOS
+from shared.lab.validity.plan import Sizes
+from shared.lab.validity.result import Agreement
+from shared.lab.validity.result import AgreementFigure
+from shared.lab.validity.result import Verdict
+from shared.lab.validity.result import WrkPart
+
+Figure = Literal["rps", "p50", "p99"]
+
+# Where the client's own speed would show first, and what most requests are like.
+CELLS: tuple[tuple[Edition, Scenario], ...] = (("asgi", SCENARIOS[0]), ("wsgi", SCENARIOS[1]))
+BOUNDS: Mapping[Figure, float] = {"rps": 0.05, "p50": 0.1, "p99": 0.1}
+CORRECTED: Mapping[Figure, Callable[[wrk.Figures], float]] = {
+    "rps": lambda figures: figures.rps,
+    "p50": lambda figures: figures.p50_s,
+    "p99": lambda figures: figures.p99_s,
+}
+PLAIN: Mapping[Figure, Callable[[wrk.Figures], float]] = {
+    "rps": lambda figures: figures.rps,
+    "p50": lambda figures: figures.plain_p50_s,
+    "p99": lambda figures: figures.plain_p99_s,
+}
+# Rounds between two looks at the intervals. Each look is one more chance to stop on luck, so they are few.
+ROUNDS_PER_LOOK = 4
+TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One round: a slice of each client.
+
+    Attributes:
+        ours: Our client's figures, computed as wrk does.
+        wrks: wrk's.
+    """
+
+    ours: wrk.Figures
+    wrks: wrk.Figures
+
+
+def verdict_of(ratio: Ratio, bound: float) -> Verdict:
+    """Return whether two clients agree within a bound, as an equivalence test does.
+
+    They do if the whole interval lies within 1 / (1 + bound) to 1 + bound (two one-sided tests, D. J. Schuirmann 1987,
+    "A comparison of the two one-sided tests procedure and the power approach"), and do not if it lies outside.
+    """
+    low, high = 1 / (1 + bound), 1 + bound
+    if low <= ratio.low and ratio.high <= high:
+        return "holds"
+    return "fails" if ratio.high < low or ratio.low > high else "undecided"
+
+
+def figures(pairs: Sequence[Pair], *, seed: int) -> tuple[AgreementFigure, ...]:
+    """Return every figure of ours over wrk's with its interval and verdict; needs three pairs."""
+    found = []
+    for name, bound in BOUNDS.items():
+        # wrk's own are corrected already, so the uncorrected ratio has ours alone without.
+        wrks = [CORRECTED[name](pair.wrks) for pair in pairs]
+        ratio = paired_ratio([CORRECTED[name](pair.ours) for pair in pairs], wrks, seed=seed)
+        plain = paired_ratio([PLAIN[name](pair.ours) for pair in pairs], wrks, seed=seed)
+        found.append(AgreementFigure(name, bound, ratio, plain, verdict_of(ratio, bound)))
+    return tuple(found)
+
+
+def judge(agreements: Sequence[Agreement]) -> Verdict:
+    """Return whether every figure of every service agrees."""
+    verdicts = {figure.verdict for each in agreements for figure in each.figures}
+    return "fails" if "fails" in verdicts else "undecided" if "undecided" in verdicts else "holds"
+
+
+def run(*, environ: Mapping[str, str], seed: int, sizes: Sizes, progress: Callable[[str], None]) -> WrkPart:
+    """Load services with both clients in turn.
+
+    Args:
+        environ: Environment variables for every service; DATABASE_URL among them.
+        seed: Of order and resampling.
+        sizes: How much is run.
+        progress: Called with one line at each step.
+
+    Raises:
+        EnvironmentFailure: If a service, the load client or wrk fails.
+    """
+    program = wrk.find()
+    if program is None:
+        progress(f"d: left out, wrk is not installed ({wrk.INSTALL_HINT})")
+        return WrkPart("not run", f"wrk is not installed: {wrk.INSTALL_HINT}", (), 0.0)
+    began = monotonic()
+    cores = choose_cores()
+    agreements = []
+    for edition, scenario in CELLS:
+        with (
+            Service(edition_spec(edition, environ), cores=cores.server) as service,
+            LoadClient(cores=cores.client) as client,
+        ):
+            pairs: list[Pair] = []
+            generator = random.Random(f"{seed}/{edition}")
+            slices = _Slices(service, scenario, client, program, sizes.wrk_slice_s, cores.client)
+            slices.ours()  # warms the service up
+            while len(pairs) < sizes.wrk_most_rounds:
+                if len(pairs) >= sizes.wrk_least_rounds and len(pairs) % ROUNDS_PER_LOOK == 0:
+                    looked = figures(pairs, seed=seed)
+                    if all(figure.verdict != "undecided" for figure in looked):
+                        break
+                progress(f"d: {edition} {scenario.name}, pair {len(pairs) + 1} of {sizes.wrk_most_rounds} at most")
+                pairs.append(slices.pair(ours_first=generator.random() < 0.5))
+        agreements.append(
+            Agreement(
+                edition=edition,
+                scenario=scenario.name,
+                connections=LOADS[0].connections,
+                slice_s=sizes.wrk_slice_s,
+                wrk_rps=float(np.exp(np.mean([np.log(pair.wrks.rps) for pair in pairs]))),
+                figures=figures(pairs, seed=seed),
+            )
+        )
+    return WrkPart(judge(agreements), wrk.version(program), tuple(agreements), monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """Both clients on one service."""
+
+    service: Service
+    scenario: Scenario
+    client: LoadClient
+    program: str
+    seconds: int
+    cores: frozenset[int]
+
+    def pair(self, *, ours_first: bool) -> Pair:
+        """Run one slice of each."""
+        if ours_first:
+            ours = self.ours()
+            return Pair(ours, self.wrks())
+        wrks = self.wrks()
+        return Pair(self.ours(), wrks)
+
+    def wrks(self) -> wrk.Figures:
+        """Run one slice of wrk."""
+        url = f"{self.service.url}{self.scenario.target}"
+        connections = LOADS[0].connections
+        return wrk.run(self.program, url, connections=connections, seconds=self.seconds, cores=self.cores)
+
+    def ours(self) -> wrk.Figures:
+        """Run one slice of our client, on new connections and without a ramp, as wrk has none."""
+        connections = LOADS[0].connections
+        port = self.service.port
+        self.client.prepare(HOST, port, connections=connections, fresh=True)
+        request = self.scenario.request_bytes(f"{HOST}:{port}")
+        piece = self.client.run(HOST, port, request, ramp_s=0.0, window_s=self.seconds, timeout_s=TIMEOUT_S)
+        statuses = set(piece.samples.status.tolist())
+        if len(piece.errors) or statuses != {200}:
+            raise EnvironmentFailure(
+                f"{self.service.spec.name} did not answer {self.scenario.target} as it should",
+                why=f"{len(piece.errors)} requests without an answer, statuses {sorted(statuses)}",
+                hint=f"see {self.service.log_path}",
+            )
+        samples = piece.samples
+        times_us = ((samples.done_ns - samples.sent_ns) // 1_000).astype(np.int64)
+        # wrk counts from its start to its end, and drops what is in flight then; ours waits for it.
+        done = samples.done_ns <= piece.window_end_ns
+        answers = int(done.sum())
+        if answers < connections:
+            raise EnvironmentFailure(
+                f"{self.service.spec.name} is too slow to compare two clients on it",
+                why=f"{answers} answers to {self.scenario.target} in {self.seconds} s on {connections} connections",
+                hint="stop other programs and run again",
+            )
+        return wrk.as_wrk_counts(times_us[done], elapsed_s=self.seconds, connections=connections)

@@ -1,0 +1,131 @@
+"""How much each part of a validation runs, and how long that takes; nothing here reads a clock or starts anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.lab.planning.plan import LOADS
+from shared.lab.planning.plan import Scenario
+from shared.lab.planning.plan import Timing
+from shared.lab.validity.result import PartName
+
+# What the services do least for and what most requests are like: CPU alone, and one row of a database.
+SCENARIOS = (Scenario("/plaintext", "/plaintext"), Scenario("/db", "/db"))
+# More CPU per request, as shares.
+PLANTED = (0.02, 0.05, 0.1, 0.2)
+
+# As they were on one machine with two processors: a service's start, and what a slice takes beyond ramp and window.
+START_S = 0.9
+SLICE_GAP_S = 0.06
+WRK_GAP_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is run.
+
+    Attributes:
+        delay_window_s: Part a: length of the slice that measures a delay, in seconds.
+        same_starts: Part b: pairs of starts of each edition.
+        same_timing: Part b: rounds and windows of each comparison.
+        repetitions: Part c: how often each edition is started with all planted sizes, for each scenario in turn.
+        planted_timing: Part c: rounds and windows; those of the default comparison.
+        wrk_slice_s: Part d: length of a slice, whole seconds, as wrk takes no others.
+        wrk_least_rounds: Part d: pairs of slices before the intervals are looked at.
+        wrk_most_rounds: Part d: pairs of slices after which it ends undecided.
+    """
+
+    delay_window_s: float
+    same_starts: int
+    same_timing: Timing
+    repetitions: tuple[int, ...]
+    planted_timing: Timing
+    wrk_slice_s: int
+    wrk_least_rounds: int
+    wrk_most_rounds: int
+
+
+FULL = Sizes(
+    delay_window_s=3.0,
+    same_starts=10,
+    same_timing=Timing(rounds=10, ramp_s=0.03, window_s=0.1, warm_up_slice_s=0.15, warm_up_slices=3),
+    # Of /db one more: most requests are like it.
+    repetitions=(1, 2),
+    planted_timing=Timing(),
+    wrk_slice_s=1,
+    wrk_least_rounds=8,
+    wrk_most_rounds=16,
+)
+# Shows that every part works; too few starts and repetitions to say how often something holds.
+QUICK = Sizes(
+    delay_window_s=1.0,
+    same_starts=2,
+    same_timing=FULL.same_timing,
+    repetitions=(1, 1),
+    planted_timing=Timing(rounds=6, ramp_s=0.05, window_s=0.2),
+    wrk_slice_s=1,
+    wrk_least_rounds=4,
+    wrk_most_rounds=8,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """One part before it is run.
+
+    Attributes:
+        part: Its letter.
+        what: What it shows.
+        amount: How much is run.
+        seconds: How long that takes at most, in seconds.
+    """
+
+    part: PartName
+    what: str
+    amount: str
+    seconds: float
+
+
+def make_plan(sizes: Sizes, parts: tuple[PartName, ...]) -> tuple[PartPlan, ...]:
+    """Return what would be run."""
+    return tuple(plan for plan in _all(sizes) if plan.part in parts)
+
+
+def _all(sizes: Sizes) -> tuple[PartPlan, ...]:
+    cells = 2 * len(SCENARIOS)
+    comparisons = cells * sizes.same_starts
+    sets = 2 * sum(sizes.repetitions)
+    seconds: Mapping[PartName, float] = {
+        "a": 3 + 2 * 2 * (sizes.delay_window_s + 0.2) + 2 * 2.8,
+        "b": 2 * sizes.same_starts * (2 * START_S + len(SCENARIOS) * _run_s(sizes.same_timing, 2)),
+        "c": cells * (START_S + 2) + sets * (1 + len(PLANTED)) * (START_S + _run_s(sizes.planted_timing, 1)),
+        "d": 2 * START_S + 2 * sizes.wrk_most_rounds * 2 * (sizes.wrk_slice_s + WRK_GAP_S),
+    }
+    return (
+        PartPlan(
+            "a", "known delays and a stall are measured as such", "6 slices of load on a scripted server", seconds["a"]
+        ),
+        PartPlan(
+            "b",
+            "an edition against itself: no difference",
+            f"{comparisons} comparisons, {2 * sizes.same_starts} pairs of starts",
+            seconds["b"],
+        ),
+        PartPlan(
+            "c",
+            "planted differences are found",
+            f"{sets * len(PLANTED)} comparisons, {sets * (1 + len(PLANTED))} starts",
+            seconds["c"],
+        ),
+        PartPlan(
+            "d",
+            "the load client agrees with wrk",
+            f"at most {2 * sizes.wrk_most_rounds} pairs of slices",
+            seconds["d"],
+        ),
+    )
+
+
+def _run_s(timing: Timing, subjects: int) -> float:
+    """Return how long one comparison takes, its warm-up ended after half of its bound as it mostly is, in seconds."""
+    rounds = timing.rounds * (timing.ramp_of(LOADS[0]) + timing.window_s + SLICE_GAP_S)
+    return subjects * (rounds + timing.warm_up_slices / 2 * (timing.warm_up_slice_s + SLICE_GAP_S))

@@ -1,0 +1,346 @@
+"""The record of a validation: what the instrument was shown, what it said, and whether the two agree."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.config import Edition
+from shared.lab.planning.plan import Load
+from shared.lab.results.record import Manifest
+from shared.lab.statistics import Ratio
+
+SCHEMA_VERSION = 1
+
+PartName = Literal["a", "b", "c", "d"]
+PARTS: tuple[PartName, ...] = ("a", "b", "c", "d")
+# Undecided: the figures are too wide to say either. Not run: something that it needs is not there, or not asked for.
+Verdict = Literal["holds", "fails", "undecided", "not run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One figure that is known beforehand, and what was measured of it.
+
+    Attributes:
+        what: What the server does.
+        load: Under which load.
+        figure: Such as p99.
+        known_s: What it must be, in seconds.
+        measured_s: What was measured, in seconds.
+        tolerance_s: By how much the two may differ, in seconds.
+    """
+
+    what: str
+    load: Load
+    figure: str
+    known_s: float
+    measured_s: float
+    tolerance_s: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two agree."""
+        return abs(self.measured_s - self.known_s) <= self.tolerance_s
+
+
+@dataclass(frozen=True, slots=True)
+class StallSeen:
+    """How a stall shows in the response times of one load model.
+
+    Attributes:
+        load: The load.
+        stall_s: Its length, in seconds.
+        samples: Responses.
+        late: How many took more than half of the stall.
+        expected_late: How many must have.
+        p99_s: 99th percentile, in seconds.
+    """
+
+    load: Load
+    stall_s: float
+    samples: int
+    late: int
+    expected_late: int
+    p99_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DelaysPart:
+    """Part a: a scripted server with known delays and a stall.
+
+    Attributes:
+        verdict: Whether every figure agrees.
+        lateness_p50_s: By how much an answer is later than its delay here, one at a time, as a blocking socket sees it.
+        lateness_p99_s: The same, its 99th percentile.
+        tolerance_s: What follows from that.
+        known: Every figure.
+        stalls: The stall under each load.
+        seconds: How long this part took.
+    """
+
+    verdict: Verdict
+    lateness_p50_s: float
+    lateness_p99_s: float
+    tolerance_s: float
+    known: tuple[Known, ...]
+    stalls: tuple[StallSeen, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SameComparison:
+    """One comparison of two processes of the same edition.
+
+    Attributes:
+        edition: Which.
+        scenario: What was sent.
+        start: Number of the pair of starts.
+        rps: Requests per second of one process over the other's, with the interval from rounds.
+        cpu: The same of CPU seconds per request.
+        rps_logs: Logarithm of the ratio in each round.
+        cpu_logs: The same of CPU seconds per request.
+        foreign_cores: Processors that other programs used meanwhile.
+    """
+
+    edition: Edition
+    scenario: str
+    start: int
+    rps: Ratio
+    cpu: Ratio
+    rps_logs: tuple[float, ...]
+    cpu_logs: tuple[float, ...]
+    foreign_cores: float
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of how many, with the 95 % interval of the share behind it.
+
+    Attributes:
+        count: How many.
+        of: Of how many.
+        low: Lower end of the interval of the share.
+        high: Its upper end.
+    """
+
+    count: int
+    of: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class StartEffect:
+    """How much two starts of one program differ, beyond what rounds scatter.
+
+    Attributes:
+        sd: Standard deviation of one start, as a share: 0.02 is 2 %.
+        low: Lower end of its 95 % interval.
+        high: Its upper end.
+        starts: Pairs of starts that it rests on.
+    """
+
+    sd: float
+    low: float
+    high: float
+    starts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How often an interval held the true value, 1, for one measure.
+
+    Attributes:
+        measure: rps or cpu.
+        verdict: Whether that was often enough for processes as they were started, rounds as units.
+        rounds: The intervals that have rounds as units, one per comparison.
+        start_effect: How much of a difference is one of starts; None where there are too few starts to tell.
+        widened: The same intervals with that effect added, each with the effect that the other half of the starts
+            showed; None where there are too few starts to tell.
+    """
+
+    measure: Literal["rps", "cpu"]
+    verdict: Verdict
+    rounds: Share
+    start_effect: StartEffect | None
+    widened: Share | None
+
+
+@dataclass(frozen=True, slots=True)
+class SamePart:
+    """Part b: each edition against itself.
+
+    Attributes:
+        verdict: Whether the intervals of both measures hold 1 often enough.
+        coverages: For requests per second and for CPU.
+        foreign_cores: Processors that other programs used meanwhile, median of all comparisons.
+        comparisons: Every comparison.
+        seconds: How long this part took.
+    """
+
+    verdict: Verdict
+    coverages: tuple[Coverage, ...]
+    foreign_cores: float
+    comparisons: tuple[SameComparison, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedComparison:
+    """One default run against the same edition with more work planted into every request.
+
+    Attributes:
+        edition: Which.
+        scenario: What was sent.
+        repetition: Number of the starts.
+        planted: How much more CPU per request: 0.05 is 5 %.
+        extra_s: The same in CPU seconds per request.
+        rps: Requests per second over those of the edition without.
+        cpu: The same of CPU seconds per request.
+        foreign_cores: Processors that other programs used meanwhile.
+    """
+
+    edition: Edition
+    scenario: str
+    repetition: int
+    planted: float
+    extra_s: float
+    rps: Ratio
+    cpu: Ratio
+    foreign_cores: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What became of one planted size.
+
+    Attributes:
+        planted: How much more CPU per request: 0.05 is 5 %.
+        by_cpu: How often the interval of the CPU ratio lay above 1.
+        by_rps: How often that of requests per second lay below 1.
+        estimate: Median of the estimated CPU difference, as a share.
+        worst_error: The largest distance of an estimate from what was planted, as a share.
+    """
+
+    planted: float
+    by_cpu: Share
+    by_rps: Share
+    estimate: float
+    worst_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedPart:
+    """Part c: planted differences.
+
+    Attributes:
+        verdict: Whether the largest one is found 9 times in 10, and estimates are right on average.
+        detections: Each planted size.
+        resolution_cpu: Smallest difference in CPU per request that is found 9 times in 10 by the CPU ratio; None above
+            the largest planted one.
+        resolution_rps: The same difference in CPU per request, found by requests per second.
+        median_error: Median of estimate over planted less 1, over all comparisons, as a share.
+        foreign_cores: Processors that other programs used meanwhile, median of all comparisons.
+        comparisons: Every comparison.
+        seconds: How long this part took.
+    """
+
+    verdict: Verdict
+    detections: tuple[Detection, ...]
+    resolution_cpu: float | None
+    resolution_rps: float | None
+    median_error: float
+    foreign_cores: float
+    comparisons: tuple[PlantedComparison, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementFigure:
+    """One figure of our load client over wrk's.
+
+    Attributes:
+        figure: rps, p50 or p99.
+        bound: By how much the two may differ, as a share.
+        ratio: Ours over wrk's, from pairs of slices; response times with wrk's correction.
+        uncorrected: The same without the correction; the same as the ratio for rps.
+        verdict: Holds if the interval lies within the bound, fails if it lies outside.
+    """
+
+    figure: Literal["rps", "p50", "p99"]
+    bound: float
+    ratio: Ratio
+    uncorrected: Ratio
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Our load client and wrk on one service.
+
+    Attributes:
+        edition: The service.
+        scenario: What both sent.
+        connections: Over how many connections each.
+        slice_s: Length of a slice, in seconds.
+        wrk_rps: wrk's geometric mean of requests per second.
+        figures: What was compared.
+    """
+
+    edition: Edition
+    scenario: str
+    connections: int
+    slice_s: float
+    wrk_rps: float
+    figures: tuple[AgreementFigure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WrkPart:
+    """Part d: agreement with wrk.
+
+    Attributes:
+        verdict: Whether every figure agrees.
+        wrk: The line in which wrk tells its version; what is missing where it was not run.
+        agreements: Each service.
+        seconds: How long this part took.
+    """
+
+    verdict: Verdict
+    wrk: str
+    agreements: tuple[Agreement, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Everything one validation found; a part that was not asked for is None.
+
+    Attributes:
+        manifest: Where, when and with what.
+        is_quick: Whether it was the short form, which has too few repetitions for a resolution.
+        delays: Part a.
+        same: Part b.
+        planted: Part c.
+        wrk: Part d.
+        kind: What this record is.
+        schema_version: Version of this record.
+    """
+
+    manifest: Manifest
+    is_quick: bool
+    delays: DelaysPart | None = None
+    same: SamePart | None = None
+    planted: PlantedPart | None = None
+    wrk: WrkPart | None = None
+    kind: Literal["validate"] = "validate"
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def parts(self) -> dict[PartName, DelaysPart | SamePart | PlantedPart | WrkPart | None]:
+        """Every part by its letter."""
+        return {"a": self.delays, "b": self.same, "c": self.planted, "d": self.wrk}
+
+    @property
+    def verdicts(self) -> dict[PartName, Verdict]:
+        """The verdict of every part."""
+        return {name: "not run" if part is None else part.verdict for name, part in self.parts.items()}

@@ -1,0 +1,323 @@
+"""The judgement of a validation, with figures made up to go either way, and the server and the control it rests on."""
+
+import asyncio
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shared.lab.controls import planted as control
+from shared.lab.planning.plan import Load
+from shared.lab.statistics import Ratio
+from shared.lab.validity import agreement
+from shared.lab.validity import coverage
+from shared.lab.validity import known
+from shared.lab.validity import resolution
+from shared.lab.validity import wrk
+from shared.lab.validity.plan import FULL
+from shared.lab.validity.plan import QUICK
+from shared.lab.validity.plan import make_plan
+from shared.lab.validity.result import PARTS
+from shared.lab.validity.result import Known
+from shared.lab.validity.result import PlantedComparison
+from shared.lab.validity.result import SameComparison
+from shared.lab.validity.result import StallSeen
+from shared.lab.validity.result import StartEffect
+from shared.lab.validity.scripted import Script
+
+CLOSED = Load(8)
+OPEN = Load(32, 200.0, "constant")
+FIGURE = Known("constant", CLOSED, "p50", known_s=0.005, measured_s=0.0056, tolerance_s=0.001)
+SEEN = StallSeen(CLOSED, 1.0, samples=3000, late=8, expected_late=8, p99_s=0.005)
+OPEN_SEEN = StallSeen(OPEN, 1.0, samples=800, late=104, expected_late=100, p99_s=0.96)
+
+
+def same(start: int, *, rps: float = 0.0, cpu: float = 0.0, scatter: float = 0.01) -> SameComparison:
+    """Return a comparison with these log ratios, give or take the scatter, and an interval of that width."""
+    logs = {"rps": rps, "cpu": cpu}
+    rounds = {name: (value - scatter, value + scatter, value) for name, value in logs.items()}
+    ratios = {
+        name: Ratio(math.exp(value), math.exp(value - scatter), math.exp(value + scatter), 3)
+        for name, value in logs.items()
+    }
+    return SameComparison("wsgi", "/db", start, ratios["rps"], ratios["cpu"], rounds["rps"], rounds["cpu"], 0.0)
+
+
+def found(
+    planted: float, *, cpu: float | None = None, half: float = 0.01, rps: float | None = None
+) -> PlantedComparison:
+    """Return a run with these estimates, by default right ones, and intervals of plus and minus `half` (log)."""
+    cpu = 1 + planted if cpu is None else cpu
+    rps = 1 / (1 + planted) if rps is None else rps
+    ratios = [Ratio(value, value * math.exp(-half), value * math.exp(half), 10) for value in (rps, cpu)]
+    return PlantedComparison("asgi", "/db", 0, planted, 0.0, ratios[0], ratios[1], 0.0)
+
+
+class TestDelays:
+    """Part a."""
+
+    def test_what_agrees_holds(self) -> None:
+        assert known.judge([FIGURE], [SEEN, OPEN_SEEN], tolerance=0.001) == "holds"
+
+    @pytest.mark.parametrize("measured_s", [0.0061, 0.0039])
+    def test_a_figure_beyond_its_tolerance_fails(self, measured_s: float) -> None:
+        assert known.judge([replace(FIGURE, measured_s=measured_s)], [SEEN], tolerance=0.001) == "fails"
+
+    @pytest.mark.parametrize(
+        "seen",
+        [
+            replace(SEEN, late=0),
+            replace(SEEN, late=7),
+            replace(SEEN, late=9),
+            replace(OPEN_SEEN, late=8),
+            replace(OPEN_SEEN, late=0),
+        ],
+    )
+    def test_a_stall_that_is_not_seen_as_it_was_fails(self, seen: StallSeen) -> None:
+        """An open model that omits what was due during the stall sees only what was in flight."""
+        assert known.judge([FIGURE], [seen], tolerance=0.001) == "fails"
+
+    def test_a_machine_whose_timers_are_late_decides_nothing(self) -> None:
+        assert known.judge([FIGURE], [SEEN], tolerance=0.0051) == "undecided"
+
+    def test_tolerance_grows_with_lateness(self) -> None:
+        assert known.tolerance_s(0.0) == 0.0005
+        assert known.tolerance_s(0.002) == pytest.approx(0.0045)
+
+    def test_stall_in_an_open_model_is_known_beforehand(self) -> None:
+        """200 a second for 4 s, of which one stalls: 200 requests fall due in it, half of them in its first half."""
+        due_s = np.arange(800) / 200
+        times_s = known.open_times_s(due_s, connections=400, delay_s=0.005, stall=(1.0, 2.0))
+        assert times_s.max() == pytest.approx(1.005, abs=1e-6)
+        assert known.expected_late(times_s, 1.0) == pytest.approx(101, abs=1)
+        assert np.quantile(times_s, 0.99) == pytest.approx(0.965, abs=0.005)
+        assert np.median(times_s) == pytest.approx(0.005)
+
+    def test_requests_without_a_free_connection_wait_for_one(self) -> None:
+        """Two connections for three requests at once: the third comes after the first."""
+        times_s = known.open_times_s([0.0, 0.0, 0.0], connections=2, delay_s=0.1, stall=(9.0, 9.0))
+        assert times_s.tolist() == pytest.approx([0.1, 0.1, 0.2])
+
+    def test_script_gives_its_delays_and_stalls(self) -> None:
+        script = Script(seed=3)
+        assert script.due_s("/constant?ms=5", 10.0) == pytest.approx(10.005)
+        drawn = [(script.due_s("/uniform?low=5&high=15", 0.0) or 0.0) * 1e3 for _ in range(4_000)]
+        for q in (0.01, 0.5, 0.99):
+            assert np.quantile(drawn, q) == pytest.approx(known.uniform_quantile_s(5.0, 15.0, q), abs=0.5)
+        assert script.due_s("/stall?after=1&for=2", 100.0) == 100.0
+        waits = {now: script.due_s("/constant?ms=5", now) for now in (100.0, 100.994, 100.996, 102.99, 103.0)}
+        assert waits == pytest.approx({100.0: 100.005, 100.994: 100.999, 100.996: 103, 102.99: 103, 103.0: 103.005})
+        assert script.due_s("/elsewhere", 0.0) is None
+
+
+class TestSame:
+    """Part b."""
+
+    def test_intervals_that_hold_one_often_enough_hold(self) -> None:
+        runs = [same(start, cpu=0.02 if start < 4 else 0.0) for start in range(40)]
+        rps, cpu = coverage.judge(runs, seed=1)
+        assert (rps.rounds.count, cpu.rounds.count) == (40, 36)
+        assert (rps.verdict, cpu.verdict) == ("holds", "holds")
+
+    def test_one_less_than_36_of_40_fails(self) -> None:
+        runs = [same(start, cpu=0.02 if start < 5 else 0.0) for start in range(40)]
+        assert [each.verdict for each in coverage.judge(runs, seed=1)] == ["holds", "fails"]
+
+    def test_few_comparisons_decide_nothing(self) -> None:
+        assert {each.verdict for each in coverage.judge([same(start) for start in range(19)], seed=1)} == {"undecided"}
+
+    def test_start_effect_is_what_rounds_do_not_explain(self) -> None:
+        generator = np.random.default_rng(5)
+        pairs = [[generator.normal(np.sqrt(2) * generator.normal(0, 0.03), 0.02, size=10).tolist()] for _ in range(200)]
+        effect = coverage.start_effect(pairs, seed=1)
+        assert effect.sd == pytest.approx(0.03, rel=0.15)
+        assert effect.low < 0.03 < effect.high
+        assert effect.starts == 200
+
+    def test_rounds_alone_make_no_start_effect(self) -> None:
+        generator = np.random.default_rng(6)
+        effect = coverage.start_effect([[generator.normal(0, 0.02, size=10).tolist()] for _ in range(200)], seed=1)
+        assert effect.low == 0.0
+        assert effect.sd < 0.004
+
+    def test_widened_intervals_hold_what_those_from_rounds_do_not(self) -> None:
+        generator = np.random.default_rng(7)
+        runs = [same(start, cpu=float(generator.normal(0, 0.05))) for start in range(40)]
+        _, cpu = coverage.judge(runs, seed=1)
+        assert cpu.verdict == "fails"
+        assert cpu.widened is not None
+        assert (cpu.widened.of, cpu.widened.count >= 36) == (40, True)
+
+    def test_no_interval_is_widened_by_what_it_showed_itself(self) -> None:
+        """Even starts differ, odd ones do not: even ones are widened by nothing, odd ones hold 1 anyway."""
+        runs = [same(start, cpu=0.05 if start % 2 == 0 else 0.0) for start in range(40)]
+        cpu = coverage.judge(runs, seed=1)[1]
+        assert cpu.widened is not None
+        assert cpu.widened.count == 20
+
+    def test_widened_interval_adds_squares(self) -> None:
+        """Half widths of 3 % and 4 %, on a logarithmic scale, are 5 % together."""
+        sd = 0.04 / (2**0.5 * 2.0860)  # Student's t with 20 degrees of freedom, 97.5 %
+        ratio = Ratio(1.1, 1.1 * math.exp(-0.03), 1.1 * math.exp(0.03), 10)
+        wide = coverage.widened(ratio, StartEffect(sd, 0.0, 1.0, 20))
+        assert math.log(wide.value / wide.low) == pytest.approx(0.05, rel=1e-3)
+        assert math.log(wide.high / wide.value) == pytest.approx(0.05, rel=1e-3)
+
+    def test_beside_other_programs_nothing_is_shown_to_fail(self) -> None:
+        assert coverage.despite("fails", 0.16) == "undecided"
+        assert coverage.despite("fails", 0.14) == "fails"
+        assert coverage.despite("holds", 2.0) == "holds"
+
+    def test_share_has_wilsons_interval(self) -> None:
+        """Values of R's prop.test without continuity correction."""
+        assert coverage.share(36, 40).low == pytest.approx(0.7695, abs=1e-4)
+        assert coverage.share(36, 40).high == pytest.approx(0.9604, abs=1e-4)
+        assert coverage.share(10, 10).high == pytest.approx(1.0)
+        with pytest.raises(ValueError, match="at least 1"):
+            coverage.share(0, 0)
+
+
+class TestPlanted:
+    """Part c."""
+
+    def test_what_is_found_is_counted_by_size(self) -> None:
+        small = [found(0.02, half=0.03) for _ in range(3)] + [found(0.02, half=0.01)]
+        large = [found(0.2, cpu=1.26) for _ in range(4)]
+        low, high = resolution.detections([*large, *small])
+        assert (low.planted, low.by_cpu.count, low.by_rps.count) == (0.02, 1, 1)
+        assert (high.planted, high.by_cpu.count) == (0.2, 4)
+        assert high.estimate == pytest.approx(0.26)
+        assert high.worst_error == pytest.approx(0.05)
+
+    def test_a_difference_in_the_wrong_direction_is_not_found(self) -> None:
+        wrong = found(0.05, cpu=0.9, rps=1.1)
+        assert [(each.by_cpu.count, each.by_rps.count) for each in resolution.detections([wrong])] == [(0, 0)]
+
+    def test_resolution_is_what_nine_runs_in_ten_need_no_more_than(self) -> None:
+        """Right estimates with half widths of 1 to 20 %: the 18th smallest of 20 is what they need."""
+        runs = [found(0.1, half=math.log1p(percent / 100)) for percent in range(1, 21)]
+        by_cpu, by_rps = resolution.resolutions([*runs, found(0.2, half=0.0), found(0.2, half=0.0)])
+        # Two more that need nothing: rank 20 of 22 is the run with 18 %.
+        assert by_cpu == pytest.approx(0.18)
+        assert by_rps == pytest.approx(0.18)
+
+    def test_resolution_counts_the_error_of_the_estimate(self) -> None:
+        runs = [found(0.1, cpu=1.1 * 0.97, half=0.02) for _ in range(20)]
+        by_cpu, _ = resolution.resolutions(runs)
+        assert by_cpu == pytest.approx(math.exp(0.02) / 0.97 - 1)
+
+    def test_resolution_above_the_largest_is_none(self) -> None:
+        assert resolution.resolutions([found(0.2, half=0.25) for _ in range(20)]) == (None, None)
+
+    def test_throughput_that_does_not_fall_has_no_resolution(self) -> None:
+        assert resolution.resolutions([found(0.1, rps=1.0) for _ in range(20)])[1] is None
+
+    @pytest.mark.parametrize(
+        ("runs", "verdict"),
+        [
+            ([found(0.1)] * 24, "holds"),
+            ([found(0.1)] * 23, "undecided"),
+            ([found(0.1, cpu=1.1 * 1.04)] * 24, "fails"),
+            ([found(0.1, cpu=1.1 * 0.96)] * 24, "fails"),
+            ([found(0.1, half=0.5)] * 24, "fails"),
+        ],
+    )
+    def test_verdict(self, runs: list[PlantedComparison], verdict: str) -> None:
+        assert resolution.judge(runs, resolution.resolutions(runs)[0]) == verdict
+
+    def test_control_burns_in_every_request_and_changes_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Wsgi:
+            def __call__(self, environ: str, start_response: str) -> tuple[str, str]:
+                return environ, start_response
+
+        class Asgi:
+            async def __call__(self, scope: dict[str, str], receive: list[str], send: list[str]) -> None:
+                send += receive
+
+        burnt: list[int] = []
+        monkeypatch.setattr(control, "burn", burnt.append)
+        control.plant_wsgi(Wsgi, 7)
+        control.plant_asgi(Asgi, 8)
+        sent: list[str] = []
+        assert Wsgi()("environ", "start") == ("environ", "start")
+        asyncio.run(Asgi()({"type": "lifespan"}, ["a"], sent))
+        asyncio.run(Asgi()({"type": "http"}, ["b"], sent))
+        assert (sent, burnt) == (["a", "b"], [7, 8])
+
+    def test_control_burns_what_it_is_told(self) -> None:
+        """Twice the time is twice the steps, and the steps take about the time; the machine may be busy."""
+        steps = control.steps_for(2_000_000)
+        assert control.steps_for(0) == 0
+        assert control.steps_for(20_000_000) / steps == pytest.approx(10, rel=0.5)
+
+
+class TestWrk:
+    """Part d."""
+
+    def test_correction_adds_what_would_have_been_sent(self) -> None:
+        """By hand from stats_correct: 35 has 25 and 15 added, 20 has nothing, as 10 is not more than the interval."""
+        fixed = wrk.corrected(np.array([3, 19, 20, 21, 35]), 10)
+        assert sorted(fixed.tolist()) == sorted([3, 19, 20, 21, 35, 11, 25, 15])
+
+    def test_correction_is_that_of_the_loop_in_c(self) -> None:
+        times = np.random.default_rng(1).geometric(0.02, size=500)
+
+        def as_in_c(expected: int) -> list[int]:
+            data = dict.fromkeys(range(int(times.max()) + 1), 0)
+            for each in times.tolist():
+                data[each] += 1
+            for n in range(expected * 2, int(times.max()) + 1):
+                m = n - expected
+                while data[n] and m > expected:
+                    data[m] += data[n]
+                    m -= expected
+            return [value for value, count in data.items() for _ in range(count)]
+
+        for expected in (7, 30, 100):
+            assert sorted(wrk.corrected(times, expected).tolist()) == as_in_c(expected)
+
+    def test_percentile_has_wrks_rank(self) -> None:
+        """round(0.5 * 4 + 0.5) is 3 in C, where halves go away from zero."""
+        assert wrk.percentile_us(np.array([40, 10, 20, 30]), 50) == 30
+        assert wrk.percentile_us(np.arange(1, 201), 99) == 199
+
+    def test_our_figures_are_counted_as_wrks(self) -> None:
+        figures = wrk.as_wrk_counts(np.array([1000] * 98 + [5000, 9000]), elapsed_s=0.1, connections=1)
+        assert (figures.rps, figures.p50_s, figures.plain_p99_s) == (1000.0, 0.001, 0.009)
+        # 9000 adds 8000 ... 2000, and 5000 adds 4000, 3000, 2000: ten more, all of them late.
+        assert figures.p99_s == 0.008
+
+    def test_output_is_read(self) -> None:
+        line = '{"requests": 2000, "duration_us": 1100000, "p50_us": 900, "p99_us": 4000, "errors": 0}'
+        figures = wrk.parse(f"Running 1s test\n{line}\n", 0)
+        assert figures.rps == pytest.approx(1818.18, abs=0.01)
+        assert (figures.p50_s, figures.p99_s) == (0.0009, 0.004)
+
+    @pytest.mark.parametrize(
+        ("ratio", "verdict"),
+        [
+            (Ratio(1.0, 0.96, 1.04, 8), "holds"),
+            (Ratio(1.03, 1.01, 1.049, 8), "holds"),
+            (Ratio(1.03, 1.01, 1.051, 8), "undecided"),
+            (Ratio(0.97, 0.95, 0.99, 8), "undecided"),
+            (Ratio(1.08, 1.051, 1.10, 8), "fails"),
+            (Ratio(0.9, 0.88, 0.951, 8), "fails"),
+        ],
+    )
+    def test_agreement_needs_the_whole_interval(self, ratio: Ratio, verdict: str) -> None:
+        assert agreement.verdict_of(ratio, 0.05) == verdict
+
+    def test_the_worst_figure_decides(self) -> None:
+        ours, wrks = wrk.Figures(1000, 0.001, 0.005, 0.001, 0.005), wrk.Figures(1000, 0.001, 0.004, 0.001, 0.004)
+        alike = [agreement.Pair(wrks, wrks)] * 4
+        other = [agreement.Pair(ours, wrks)] * 4
+        verdicts = {figure.figure: figure.verdict for figure in agreement.figures(other, seed=1)}
+        assert verdicts == {"rps": "holds", "p50": "holds", "p99": "fails"}
+        assert {figure.verdict for figure in agreement.figures(alike, seed=1)} == {"holds"}
+
+
+def test_plan_stays_under_ten_minutes() -> None:
+    assert sum(plan.seconds for plan in make_plan(FULL, PARTS)) < 600
+    assert sum(plan.seconds for plan in make_plan(QUICK, PARTS)) < 200
+    assert [plan.part for plan in make_plan(FULL, ("b", "d"))] == ["b", "d"]
