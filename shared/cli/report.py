@@ -1,0 +1,53 @@
+"""The page of a recorded comparison."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
+
+from .app import RESULTS
+from .app import progress
+
+if TYPE_CHECKING:
+    from ..lab.results.record import Comparison
+
+
+def report(
+    result: Annotated[str, typer.Argument(metavar="RESULT", help="Directory of a comparison, or latest")] = "latest",
+) -> None:
+    """Make the HTML page of a recorded comparison anew, with the newest ladder, factors and validation beside it."""
+    from ..lab.results import directory as results
+    from ..lab.results import files as result_file
+
+    path = results.find(result, RESULTS)
+    progress(f"reading {path}")
+    print(write_report(result_file.load(path), path), file=sys.stdout)
+
+
+def write_report(comparison: "Comparison", path: Path) -> Path:
+    """Write the page of a comparison beside its result and return where it is.
+
+    Args:
+        comparison: With its slices.
+        path: Its result.json; results of other commands are looked for beside its directory.
+    """
+    from ..errors import UsageError
+    from ..lab.results import directory as results
+    from ..report.comparison_page.companions import Companion
+    from ..report.comparison_page.page import page
+    from ..report.page.sections import SECTIONS
+
+    companions: list[Companion] = []
+    for kind in SECTIONS:
+        found = results.newest(path.resolve().parent.parent, kind)
+        if found is None:
+            continue
+        try:
+            companions.append(Companion(kind, found.name, results.read_json(found / results.RESULT)))
+        except UsageError as error:
+            companions.append(Companion(kind, found.name, None, error.why or error.what))
+    place = path.parent / results.REPORT
+    results.write_text(place, page(comparison, companions))
+    return place

@@ -1,0 +1,268 @@
+"""The page of a comparison in a real browser: it opens alone, is legible everywhere and runs nothing foreign."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+from playwright.sync_api import Page
+from playwright.sync_api import expect
+
+from shared.lab.planning.plan import Scenario
+from shared.lab.results.record import Comparison
+from shared.report.comparison_page.companions import Companion
+from shared.report.comparison_page.page import page as comparison_page
+from tests.browser import Watch
+from tests.browser import chromium
+from tests.lab_records import make_comparison
+from tests.lab_records import make_slice
+from tests.test_trace_page import CONTRAST
+from tests.test_trace_page import PAYLOADS
+
+Open = Callable[..., tuple[Page, Watch]]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Run one browser for all tests of the page."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Return a function that opens the page of a comparison from a file; keywords are those of a browser context."""
+    contexts = []
+
+    def open_(comparison: Comparison, **options: Any) -> tuple[Page, Watch]:
+        path = tmp_path / "report.html"
+        companions = (Companion("ladder", "20261122T120000Z-ladder", None, "cut"),)
+        path.write_text(comparison_page(comparison, companions), "utf-8")
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page, watch = context.new_page(), Watch()
+        watch.attach(page)
+        page.goto(path.as_uri())
+        return page, watch
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def measured(
+    scenarios: tuple[str, ...] = ("plaintext", "db", "sleep"), loads: tuple[int, ...] = (1, 8, 32)
+) -> Comparison:
+    """Return a comparison in which either edition has its part, with doubts."""
+    return make_comparison(
+        [
+            make_slice(
+                subject,
+                rps=(100 + 20 * i) * (2 + at) if subject == "asgi" else 600 + 10 * i,
+                scenario=name,
+                connections=connections,
+                round_index=i,
+                time_s=0.001 * (at + 1) * connections * (1.3 if subject == "asgi" else 1.0),
+                errors=(2,) if at == 1 else (),
+            )
+            for at, name in enumerate(scenarios)
+            for connections in loads
+            for subject in ("wsgi", "asgi")
+            for i in range(4)
+        ]
+    )
+
+
+def renamed(made: Comparison, names: Mapping[str, str]) -> Comparison:
+    """Return a comparison in which scenarios and subjects have other names."""
+
+    def other(name: str) -> str:
+        return names.get(name, name)
+
+    return replace(
+        made,
+        subjects=tuple(map(other, made.subjects)),
+        scenarios=tuple(Scenario(other(each.name), each.target) for each in made.scenarios),
+        cells=tuple(replace(each, scenario=other(each.scenario), subject=other(each.subject)) for each in made.cells),
+        ratios=tuple(replace(each, scenario=other(each.scenario), numerator=other("asgi")) for each in made.ratios),
+        slices=tuple(replace(each, scenario=other(each.scenario), subject=other(each.subject)) for each in made.slices),
+        foreign_load=tuple(replace(each, scenario=other(each.scenario)) for each in made.foreign_load),
+        doubts=tuple(replace(each, scenario=other(each.scenario or "")) for each in made.doubts),
+    )
+
+
+def planted() -> Comparison:
+    """Return a comparison with every payload wherever words of somebody else can come to stand."""
+    text = "".join(PAYLOADS)
+    made = renamed(measured(("one", "two")), {"one": text, "two": f"{text}2", "asgi": text})
+    manifest = replace(
+        made.manifest,
+        command=("wsgi-vs-asgi", text),
+        packages={text: text},
+        cpu_model=text,
+        kernel=text,
+        settings={text: {text: text}},
+        database_version=text,
+    )
+    doubts = tuple(replace(doubt, code=text, message=text, next_step=text) for doubt in made.doubts)
+    return replace(made, manifest=manifest, doubts=doubts)
+
+
+def test_page_opens_without_errors_or_requests(open_page: Open) -> None:
+    page, watch = open_page(measured())
+    assert watch.troubles == []
+    assert watch.requests == [page.url]
+    expect(page.locator("h1")).to_have_text("WSGI against ASGI, measured")
+
+
+def test_page_answers_before_it_shows_figures(open_page: Open) -> None:
+    page, _ = open_page(measured(), viewport={"width": 1280, "height": 800})
+    lead = page.locator(".lead")
+    expect(lead).to_contain_text("answers more requests per second for")
+    expect(lead).to_be_in_viewport()
+    box, first = lead.bounding_box(), page.locator("svg.chart").first.bounding_box()
+    assert box is not None
+    assert first is not None
+    assert box["y"] + box["height"] < first["y"]
+
+
+def test_page_has_every_section_that_its_menu_names(open_page: Open) -> None:
+    page, _ = open_page(measured())
+    links = [link.get_attribute("href") for link in page.locator("nav a").all()]
+    assert links == [
+        f"#{name}" for name in ("rates", "times", "load", "cost", "every", "doubts", "method", "manifest", "commands")
+    ]
+    assert all(page.locator(f"section{link} h2").count() == 1 for link in links)
+
+
+def test_page_opens_details_by_keyboard(open_page: Open) -> None:
+    page, _ = open_page(measured())
+    summary = page.locator("figure summary").first
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if summary.evaluate("(element) => element === document.activeElement"):
+            break
+    inside = page.locator("figure details .inside").first
+    expect(inside).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(inside).to_be_visible()
+    page.keyboard.press("Space")
+    expect(inside).to_be_hidden()
+
+
+def test_page_runs_nothing_that_a_result_brought(open_page: Open) -> None:
+    page, watch = open_page(planted())
+    page.get_by_role("button", name="Open all details").click()
+    assert page.locator("details:not([open])").count() == 0
+    assert watch.troubles == []
+    assert watch.requests == [page.url]
+    assert page.locator("script").count() == 1
+    assert page.locator("img").count() == 0
+    assert page.locator("[onerror], [onload], [onclick]").count() == 0
+    text = page.locator("body").inner_text()
+    for payload in PAYLOADS[:-1]:
+        assert payload in text
+
+
+def test_page_runs_no_script_or_style_but_its_own(open_page: Open) -> None:
+    """The policy holds: what came to stand in the page in spite of all escaping would not run."""
+    page, watch = open_page(measured())
+    page.evaluate(
+        """() => {
+          document.body.insertAdjacentHTML("beforeend", "<img src='https://example.com/' onerror='alert(1)'>");
+          const script = document.createElement("script");
+          script.textContent = "alert(2)";
+          document.body.append(script);
+        }"""
+    )
+    page.wait_for_timeout(100)
+    assert len(watch.troubles) >= 2
+    assert [trouble for trouble in watch.troubles if "Content Security Policy" not in trouble] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_is_legible(open_page: Open, scheme: str) -> None:
+    page, _ = open_page(measured(), color_scheme=scheme)
+    page.get_by_role("button", name="Open all details").click()
+    checked, low = page.evaluate(CONTRAST, 4.5)
+    assert low == []
+    assert checked > 300
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_marks_stand_out_from_the_ground(open_page: Open, scheme: str) -> None:
+    """Lines, marks and the edges of bars have the contrast of 3 that WCAG 2 asks of graphics."""
+    page, _ = open_page(measured(), color_scheme=scheme)
+    low = page.evaluate(
+        """(least) => {
+          const light = (text) => text.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
+            .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+          const ground = light(getComputedStyle(document.body).backgroundColor);
+          const found = {};
+          for (const [selector, property] of [[".curve", "stroke"], [".whisker", "stroke"], [".piece", "stroke"],
+            [".mark:not(.equal)", "fill"], [".mark.equal", "stroke"], [".reference", "stroke"]])
+            for (const element of document.querySelectorAll(selector)) {
+              const own = light(getComputedStyle(element)[property]);
+              const ratio = (Math.max(own, ground) + 0.05) / (Math.min(own, ground) + 0.05);
+              found[selector] = Math.min(found[selector] ?? 99, ratio);
+            }
+          return found;
+        }""",
+        3,
+    )
+    assert len(low) == 6
+    assert {name: ratio for name, ratio in low.items() if ratio < 3} == {}
+
+
+def test_page_in_print_is_light_and_open(open_page: Open) -> None:
+    page, _ = open_page(measured(), color_scheme="dark", viewport={"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    expect(page.locator("figure details .inside").first).to_be_visible()
+    expect(page.locator("nav")).to_be_hidden()
+    expect(page.get_by_role("button", name="Open all details")).to_be_hidden()
+    checked, low = page.evaluate(CONTRAST, 4.5)
+    assert low == []
+    assert checked > 300
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("make", [measured, planted])
+def test_page_fits_the_screen(open_page: Open, make: Callable[[], Comparison], width: int) -> None:
+    page, _ = open_page(make(), viewport={"width": width, "height": 800})
+    page.get_by_role("button", name="Open all details").click()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    sizes = page.evaluate(
+        """() => [...document.querySelectorAll("td, th, p, li, text, summary, code")]
+          .map((element) => parseFloat(getComputedStyle(element).fontSize))"""
+    )
+    assert min(sizes) >= 11
+
+
+def test_page_words_of_a_chart_stay_inside_it_on_a_telephone(open_page: Open) -> None:
+    page, _ = open_page(measured(), viewport={"width": 390, "height": 800})
+    page.get_by_role("button", name="Open all details").click()
+    boxes = page.evaluate(
+        """() => [...document.querySelectorAll("svg.chart text")].map((text) => text.getBoundingClientRect())
+          .map((box) => [box.left, box.right])"""
+    )
+    assert len(boxes) > 100
+    assert min(left for left, _ in boxes) >= 0
+    assert max(right for _, right in boxes) <= 390
+
+
+def test_page_without_samples_or_with_a_name_that_is_long_opens(open_page: Open) -> None:
+    made = measured(("db",), (32,))
+    made = replace(renamed(made, {"db": "/queries?queries=" + "1" * 200}), slices=())
+    page, watch = open_page(made, viewport={"width": 390, "height": 800})
+    assert watch.troubles == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator("#every polyline").count() == 0
