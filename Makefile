@@ -30,9 +30,25 @@ check: $(READY) ## Prove that both editions answer the same bytes (ARGS="URL URL
 compare: $(READY) ## Check, then load both editions and print the comparison (ARGS="--dry-run" for its plan)
 	@$(RUN) compare $(ARGS)
 
+.PHONY: report
+report: $(READY) ## Make the HTML page of a comparison anew (ARGS="results/20...-compare"; otherwise the newest)
+	@$(RUN) report $(ARGS)
+
+.PHONY: factors
+factors: $(READY) ## List what make compare can swap (ARGS="--factor server=granian")
+	@$(RUN) factors $(ARGS)
+
 .PHONY: diff
-diff: $(READY) ## Compare two results of make compare (ARGS="results/compare-....json latest")
+diff: $(READY) ## Compare two results of make compare (ARGS="results/20...-compare latest")
 	@$(RUN) diff $(ARGS)
+
+.PHONY: locust
+locust: $(READY) ## Write the scenarios as a locustfile, for load from several machines (ARGS="--output load.py")
+	@$(RUN) export locust $(ARGS)
+
+.PHONY: validate
+validate: $(READY) ## Show the lab what is known: delays, itself, planted differences, wrk (under 10 minutes)
+	@$(RUN) validate $(ARGS)
 
 .PHONY: bench-services
 bench-services: $(READY) ## Compare each edition with a raw driver under the same server
@@ -41,6 +57,10 @@ bench-services: $(READY) ## Compare each edition with a raw driver under the sam
 .PHONY: bench-trace
 bench-trace: $(READY) ## Compare each edition with itself without the hooks of tracing
 	@$(RUN) bench-trace $(ARGS)
+
+.PHONY: ladder
+ladder: $(READY) ## Show where the difference in CPU time comes from, rung by rung (ARGS="--dry-run" for its plan)
+	@$(RUN) ladder $(ARGS)
 
 .PHONY: twins
 twins: $(READY) ## Show where the twin files differ, line by line

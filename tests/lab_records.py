@@ -135,7 +135,7 @@ def make_comparison(
         loads=tuple(loads),
         slices=tuple(slices),
         cells=tuple(cells),
-        ratios=tuple(ratios),
+        ratios=tuple(summary.judged_together(ratios)),
         foreign_load=tuple(ForeignLoad(name, load, 0.01) for name, load in workloads),
         doubts=(),
     )

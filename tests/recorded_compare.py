@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +16,7 @@ from shared.lab import editions
 from shared.lab.parity import check
 from shared.lab.results.record import Comparison
 
-PATH = Path("results/compare-20261122T134501Z.json")
+PATH = Path("results/20261122T134501Z-compare/result.json")
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -46,4 +48,6 @@ def run_compare(monkeypatch: pytest.MonkeyPatch, measured: Comparison | None, *w
     monkeypatch.setattr(editions, "compare_editions", started)
     monkeypatch.setattr(check, "run", checked)
     monkeypatch.setattr(compare, "database", database)
-    return run_command(monkeypatch, "compare", *words)
+    # The page of the comparison is written for good, to where nothing is kept.
+    with TemporaryDirectory() as directory, chdir(directory):
+        return run_command(monkeypatch, "compare", *words)

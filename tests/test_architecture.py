@@ -35,6 +35,10 @@ ALLOWED: dict[str, frozenset[str]] = {
         {"shared", "sqlalchemy", "psutil", "numpy", "uvloop", "httptools", "httpx"}
         # The parity check reads the contract's types to know which requests are due.
         | {"pydantic", "annotated_types"}
+        # The reader of what the services tell on /metrics.
+        | {"prometheus_client"}
+        # Two controls, which put another server and another serializer in the place of an edition's.
+        | {"granian", "orjson"}
     ),
     "shared.report": frozenset({"shared", "rich", "jinja2"}),
 }
@@ -49,8 +53,10 @@ FORBIDDEN: dict[str, frozenset[str]] = {
 }
 # Libraries that one module alone may use.
 OWNERS = {
+    "granian": {"shared.lab.controls.servers"},
+    "orjson": {"shared.lab.controls.overrides"},
     "dotenv": {"shared.config"},
-    "jinja2": {"shared.pages", "shared.report.trace_page.page"},
+    "jinja2": {"shared.pages", "shared.report.page.page", "shared.report.trace_page.page"},
     "offapi": {"shared.pages"},
     "opentelemetry": {"shared.trace.otlp"},
     "requests": {"shared.trace.otlp"},
@@ -62,15 +68,28 @@ REPORTED = (
     "shared.lab.planning.plan",
     "shared.lab.planning.estimate",
     "shared.lab.results.record",
+    "shared.lab.results.server",
     "shared.lab.statistics",
+    "shared.lab.results.disturbances",
     "shared.lab.results.doubts",
     "shared.lab.results.summary",
+    "shared.lab.results.spectrum",
     "shared.lab.results.difference",
     "shared.lab.results.thresholds",
+    "shared.lab.results.terms",
+    "shared.lab.foreign.result",
     "shared.lab.parity.result",
+    "shared.lab.validity.result",
+    "shared.lab.validity.document",
+    "shared.lab.validity.plan",
+    "shared.lab.ladder.rungs",
+    "shared.lab.ladder.plan",
+    "shared.lab.ladder.record",
     "shared.lab.tracing.result",
     "shared.lab.tracing.repeat",
     "shared.lab.tracing.medians",
+    "shared.lab.factors.catalogue",
+    "shared.lab.factors.result",
 )
 # Modules that may be used without anything else of the project, or of others.
 PURE: dict[str, frozenset[str]] = {

@@ -85,9 +85,18 @@ def test_a_taken_port_is_named_with_a_way_out(edition: Edition, database_url: st
     assert "Traceback" not in done.stderr
 
 
-def test_a_driver_that_is_not_installed_is_named(edition: Edition) -> None:
+def without_psycopg(directory: Path) -> str:
+    """Return a PYTHONPATH with which psycopg seems not to be installed, in whatever process a command becomes."""
+    (directory / "sitecustomize.py").write_text("import sys\n\nsys.modules['psycopg'] = None\n")
+    return os.pathsep.join([str(directory), str(ROOT)])
+
+
+def test_a_driver_that_is_not_installed_is_named(edition: Edition, tmp_path: Path) -> None:
+    path = without_psycopg(tmp_path)
     url = f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/x"
-    done = run("run", edition, environ={f"{edition.upper()}_PORT": str(free_port()), "DATABASE_URL": url})
+    done = run(
+        "run", edition, environ={f"{edition.upper()}_PORT": str(free_port()), "DATABASE_URL": url, "PYTHONPATH": path}
+    )
     assert (done.returncode, "Traceback" in done.stderr, SECRET in done.stderr) == (2, False, False)
     assert "the driver psycopg, which is not installed" in done.stderr
 
@@ -194,8 +203,10 @@ def _await_answer(url: str) -> None:
     ],
     ids=["unreachable", "driver"],
 )
-def test_command_whose_database_cannot_be_used_says_so(command: str, url: str, code: int, why: str) -> None:
-    done = run(command, environ={"DATABASE_URL": url})
+def test_command_whose_database_cannot_be_used_says_so(
+    command: str, url: str, code: int, why: str, tmp_path: Path
+) -> None:
+    done = run(command, environ={"DATABASE_URL": url, "PYTHONPATH": without_psycopg(tmp_path)})
     assert done.returncode == code
     assert why in done.stderr
     assert "Next:" in done.stderr

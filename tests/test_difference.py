@@ -283,25 +283,16 @@ def stored(comparison: Comparison, directory: Path, name: str) -> str:
     return str(path)
 
 
-def test_newest_comparison_is_found_by_its_name(tmp_path: Path) -> None:
-    for name in ("compare-20261122T160000Z", "compare-20261123T000000Z", "compare-20251231T000000Z", "bench-x-2027"):
-        (tmp_path / f"{name}.json").touch()
-    assert result_file.find("latest", tmp_path).name == "compare-20261123T000000Z.json"
-    assert result_file.find("x/y.json", tmp_path) == Path("x/y.json")
-    with pytest.raises(UsageError, match="There is no latest comparison"):
-        result_file.find("latest", tmp_path / "nowhere")
-
-
 def test_command_prints_the_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     a = stored(recorded(), tmp_path, "a.json")
-    stored(recorded((500, 500, 500)), tmp_path / "results", "compare-20261122T160000Z.json")
+    stored(recorded((500, 500, 500)), tmp_path / "results" / "20261122T160000Z-compare", "result.json")
     assert run_command(monkeypatch, "diff", a, "latest") == 0
     out, err = capsys.readouterr()
     assert "0.50 [" in out
-    assert "B: results/compare-20261122T160000Z.json" in err
+    assert "B: results/20261122T160000Z-compare/result.json" in err
 
 
 def test_command_refuses_another_environment_unless_told(

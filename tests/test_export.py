@@ -16,6 +16,8 @@ from shared.lab.planning.plan import Scenario
 from shared.lab.results import files as result_file
 from shared.lab.results.record import SCHEMA_VERSION
 from shared.lab.results.record import Comparison
+from shared.lab.results.server import DatabaseFigures
+from shared.lab.results.server import ServerFigures
 from shared.report import export
 from tests.lab_records import make_comparison
 from tests.lab_records import make_slice
@@ -99,6 +101,22 @@ def test_csv_has_a_line_per_cell_with_its_figures() -> None:
     assert asgi["peak_bytes"] == "50000000"
 
 
+def test_csv_tells_what_the_servers_used() -> None:
+    server = ServerFigures(database=DatabaseFigures(10, 4, 2.0, 2, statements=20_000, rows=30_000))
+    comparison = make_comparison(
+        [
+            dataclasses.replace(
+                make_slice(subject, rps=1000, round_index=i), server=server if subject == "asgi" else None
+            )
+            for i in range(3)
+            for subject in ("wsgi", "asgi")
+        ]
+    )
+    wsgi, asgi = rows(comparison)
+    assert (asgi["statements_per_request"], asgi["rows_per_request"], asgi["sessions_held"]) == ("20.0", "30.0", "10")
+    assert (asgi["user_s_per_request"], wsgi["statements_per_request"]) == ("", "")
+
+
 def test_csv_is_empty_where_nothing_was_measured() -> None:
     wsgi, asgi = rows(recorded())
     assert asgi["p99.9_s"] == ""
@@ -137,7 +155,7 @@ def test_markdown_is_the_table_with_ratio_and_interval() -> None:
     assert lines[1] == "|---|---|" + "---:|" * 6
     assert {len(cells_of(line)) for line in lines[:4]} == {8}
     assert cells_of(lines[2])[:3] == ["/db", "wsgi", "1,000"]
-    assert re.fullmatch(r"1\.40 \[1\.3\d, 1\.4\d\]", cells_of(lines[3])[-1])
+    assert re.fullmatch(r"1\.40 \[1\.2\d, 1\.5\d\]", cells_of(lines[3])[-1])
 
 
 def test_markdown_says_when_no_difference_is_shown() -> None:
@@ -150,7 +168,8 @@ def test_markdown_lists_every_doubt_below() -> None:
     text = export.as_markdown(comparison)
     assert comparison.doubts
     for doubt in comparison.doubts:
-        assert f"- **{doubt.code}**, /db asgi: {doubt.message}. Next: {doubt.next_step}." in text
+        where = "" if doubt.scenario is None else ", /db asgi"
+        assert f"- **{doubt.code}**{where}: {doubt.message}. Next: {doubt.next_step}." in text
 
 
 @given(st.text("ab|\\`*<\n ", min_size=1, max_size=12))

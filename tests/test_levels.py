@@ -36,7 +36,7 @@ class ScriptedClient:
         calls: Port, connections and ramp of every slice, warm-ups included.
     """
 
-    pid = 1
+    pids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, int, float]] = []
@@ -83,7 +83,7 @@ def two_levels() -> Comparison:
 
 def plain(comparison: Comparison) -> list[str]:
     stream = io.StringIO()
-    table.print_comparison(comparison, stream)
+    table.draw(table.comparison_sheet(comparison), stream)
     return stream.getvalue().splitlines()
 
 
@@ -160,7 +160,7 @@ def test_doubt_names_its_level() -> None:
     slices = [
         make_slice(subject, rps=1000, round_index=i, connections=level, errors=(0,) if level == 128 else ())
         for level in (8, 128)
-        for i in range(3)
+        for i in range(8)
         for subject in PORTS
     ]
     comparison = replace(make_comparison(slices), foreign_load=(ForeignLoad("db", Load(8), 0.5),))
@@ -207,5 +207,5 @@ def test_doubt_on_a_terminal_says_its_level(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TERM", "dumb")
     doubted = replace(two_levels(), foreign_load=(ForeignLoad("/db", Load(8), 0.5),))
     stream = Terminal()
-    table.print_comparison(replace(doubted, doubts=find_doubts(doubted)), stream)
+    table.draw(table.comparison_sheet(replace(doubted, doubts=find_doubts(doubted))), stream)
     assert "! /db at 8, foreign_load" in stream.getvalue()

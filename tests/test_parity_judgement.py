@@ -9,14 +9,14 @@ import psycopg2.extensions
 import pytest
 from sqlalchemy.engine import make_url
 
+from shared.lab.observation.statements import StatementCounter
+from shared.lab.observation.statements import kind
 from shared.lab.parity import shell
 from shared.lab.parity.case import CaseList
 from shared.lab.parity.comparison import Comparison
 from shared.lab.parity.message import Request
 from shared.lab.parity.result import ParityResult
 from shared.lab.parity.side import Side
-from shared.lab.parity.statements import StatementCounter
-from shared.lab.parity.statements import kind
 from shared.lab.parity.transport import Address
 from shared.lab.parity.transport import parse
 from shared.report.parity import details

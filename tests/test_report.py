@@ -38,7 +38,7 @@ def two_scenarios() -> Comparison:
 
 def piped(comparison: Comparison) -> list[str]:
     stream = io.StringIO()
-    table.print_comparison(comparison, stream)
+    table.draw(table.comparison_sheet(comparison), stream)
     return stream.getvalue().splitlines()
 
 
@@ -82,7 +82,7 @@ def test_line_holds_the_figures_of_its_cell() -> None:
 
 def test_ratio_stands_on_the_line_of_the_edition_above() -> None:
     line = next(line for line in piped(two_scenarios()) if line.split()[:1] == ["asgi"])
-    assert line.endswith("2.76 [2.76, 2.76]")
+    assert line.endswith("2.76 [2.76, 2.76] *")
 
 
 def test_equal_editions_show_no_difference() -> None:
@@ -122,7 +122,7 @@ def test_terminal_table_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, colum
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("TERM", "dumb")
     stream = Terminal()
-    table.print_comparison(two_scenarios(), stream)
+    table.draw(table.comparison_sheet(two_scenarios()), stream)
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= int(columns)
     assert "15,197" in text

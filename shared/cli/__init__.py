@@ -8,9 +8,14 @@ from collections.abc import Callable
 
 from . import benchmarks
 from . import compare
+from . import export
+from . import factors
+from . import ladder
 from . import proofs
+from . import report
 from . import services
 from . import trace
+from . import validate
 from .app import cli
 from .app import main
 
@@ -21,9 +26,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": services.run,
     "check": proofs.check,
     "compare": compare.compare,
+    "report": report.report,
     "diff": compare.diff,
+    "export": export.export,
+    "factors": factors.factors,
+    "validate": validate.validate,
     "bench-services": benchmarks.bench_services,
     "bench-trace": benchmarks.bench_trace,
+    "ladder": ladder.ladder,
     "trace": trace.trace,
     "twins": proofs.twins,
     "config": services.show_config,

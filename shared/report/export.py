@@ -5,17 +5,21 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from dataclasses import fields
 
 from shared.errors import UsageError
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Doubt
+from shared.lab.results.server import ServerSummary
 from shared.lab.results.summary import VALUE_OF
 from shared.report.table import Sheet
 from shared.report.table import bench_sheet
 from shared.report.table import comparison_sheet
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
+# Each is one number; memory over the rounds is several.
+SERVER_COLUMNS = tuple(field.name for field in fields(ServerSummary) if field.name != "resident_bytes")
 # What Markdown, or a table of it, would take for its own.
 MARKUP = str.maketrans({"\\": "\\\\", "|": "\\|", "`": "\\`", "*": "\\*", "<": "&lt;", "\r": " ", "\n": " "})
 
@@ -51,6 +55,10 @@ def as_json(comparison: Comparison) -> str:
         "doubts": [asdict(doubt) for doubt in comparison.doubts],
         "cells": [asdict(cell) for cell in comparison.cells],
         "foreign_load": [asdict(foreign) for foreign in comparison.foreign_load],
+        "stops": [asdict(stop) for stop in comparison.stops],
+        "until": comparison.until,
+        "limits": None if comparison.limits is None else asdict(comparison.limits),
+        "terms": None if comparison.terms is None else asdict(comparison.terms),
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 
@@ -59,13 +67,15 @@ def as_csv(comparison: Comparison) -> str:
     """Return a line per cell under a line of names; not rounded, and empty where nothing was measured.
 
     Times are in seconds; load is a number of connections or a rate, cpu_s_per_request processor time of the
-    server per 2xx response, peak_bytes its resident memory. The ratio columns are empty for the baseline.
+    server per 2xx response, peak_bytes its resident memory. The ratio columns are empty for the baseline. The last ones
+    tell what the server used, named and meant as in ServerSummary.
     """
     ratios = [f"{measure}_over_{comparison.baseline}" for measure in VALUE_OF]
     heads = [
         *("scenario", "load", "subject", "rps", *(f"{name}_s" for name in PERCENTILES)),
         *("errors", "rejected", "cpu_s_per_request", "peak_bytes"),
         *(f"{ratio}{end}" for ratio in ratios for end in ("", "_low", "_high")),
+        *SERVER_COLUMNS,
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -77,6 +87,7 @@ def as_csv(comparison: Comparison) -> str:
                 *map(cell.percentiles_s.get, PERCENTILES),
                 *(cell.error_count, cell.rejected_count, cell.server_cpu_s_per_request, cell.server_peak_bytes),
                 *_ratios(comparison, cell),
+                *(None if cell.server is None else getattr(cell.server, name) for name in SERVER_COLUMNS),
             ]
         )
     return text.getvalue()

@@ -33,6 +33,33 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def expected(number: float) -> str:
+    """Return an expected count, which need not be whole, with one decimal."""
+    return f"{number:.1f}"
+
+
+def per_request(number: float | None) -> str:
+    """Return how many of something a request took, two decimals below 10; those that all requests have are whole."""
+    if number is None:
+        return NOTHING
+    return f"{number:.0f}" if abs(number - round(number)) < 0.005 or number >= 100 else f"{number:.2f}"
+
+
+def milliseconds_per_thousand(seconds_per_request: float | None) -> str:
+    """Return milliseconds per 1,000 requests from seconds per request."""
+    return NOTHING if seconds_per_request is None else f"{seconds_per_request * 1e6:,.0f}"
+
+
+def maybe_count(number: int | None) -> str:
+    """Return a count, or that there is none."""
+    return NOTHING if number is None else count(number)
+
+
+def megabytes(size_bytes: int | None) -> str:
+    """Return bytes as whole megabytes (10^6)."""
+    return NOTHING if size_bytes is None else f"{size_bytes / 1e6:,.0f}"
+
+
 def exact(number: float) -> str:
     """Return a number with six significant figures, to tell it from a bound that it is near."""
     return f"{number:.6g}"
@@ -49,6 +76,12 @@ def ratio(value: float, low: float, high: float, places: int = 2) -> str:
     return f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]"
 
 
+def interval_microseconds(value: float, low: float, high: float) -> str:
+    """Return seconds with their interval as microseconds, such as 12.3 [10.1, 14.5] or 1,234 [1,200, 1,268]."""
+    places = 1 if max(abs(low), abs(high)) < 99.95e-6 else 0
+    return "{} [{}, {}]".format(*(f"{number * 1e6:,.{places}f}" for number in (value, low, high)))
+
+
 def span(duration_ns: int) -> str:
     """Return nanoseconds with the unit that suits them, such as 12.3 µs, 1.234 ms or 2.50 s."""
     size = abs(duration_ns)
@@ -60,6 +93,11 @@ def span(duration_ns: int) -> str:
 def span_microseconds(duration_ns: int, *, signed: bool = False) -> str:
     """Return nanoseconds as microseconds, one decimal, for columns that are compared."""
     return f"{duration_ns / 1e3:+,.1f}" if signed and abs(duration_ns) >= 50 else f"{duration_ns / 1e3:,.1f}"
+
+
+def percentage(share: float) -> str:
+    """Return a share as a percentage with as many decimals as it has, such as 3 % or 0.5 %."""
+    return f"{share * 100:.4g}{NO_BREAK}%"
 
 
 def share(part: float, whole: float) -> str:
@@ -76,3 +114,8 @@ def round_span(duration_ns: int) -> str:
         (size / n, unit) for n, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")) if size >= n or n == 1
     )
     return f"{'-' if duration_ns < 0 else ''}{value:g}{NO_BREAK}{unit}"
+
+
+def visible(text: str) -> str:
+    r"""Return text in which every character can be seen: others become \n, \x00, \u2028 and the like."""
+    return "".join(c if c.isprintable() or c == NO_BREAK else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,32 +1,28 @@
 """A parity check's result as text: the table, then every difference with both answers side by side."""
 
-import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
-from itertools import zip_longest
 from typing import TextIO
 
 from shared.lab.parity.result import Difference
 from shared.lab.parity.result import ParityResult
 from shared.report import format
-from shared.report.table import PLAIN_WIDTH
+from shared.report.side_by_side import GAP
+from shared.report.side_by_side import side_by_side
+from shared.report.side_by_side import width_of
 from shared.report.table import Row
 from shared.report.table import Sheet
 from shared.report.table import draw
 
 # Differences beyond these are named in a line each: what follows from one cause repeats itself.
 SHOWN = 25
-LEAST_WIDTH = 80
-WHAT_WIDTH = 18
-GAP = "  "
 
 
 def print_parity(result: ParityResult, stream: TextIO) -> None:
     """Print the result: rich on a terminal, plain aligned lines elsewhere."""
     draw(sheet(result), stream)
-    width = max(LEAST_WIDTH, min(shutil.get_terminal_size().columns, 120)) if stream.isatty() else PLAIN_WIDTH
-    for line in details(result, width):
+    for line in details(result, width_of(stream)):
         stream.write(line + "\n")
 
 
@@ -98,29 +94,15 @@ def _statements(result: ParityResult) -> str:
 
 def _difference(difference: Difference, title: str, width: int) -> Iterator[str]:
     yield f"{title}: {difference.group}, {difference.case}"
-    column = (width - WHAT_WIDTH - 3 * len(GAP)) // 2
-    yield from _side_by_side("", "wsgi", "asgi", column)
+    yield from side_by_side("", "wsgi", "asgi", width)
     for fact in difference.facts:
-        yield from _side_by_side(fact.what, fact.wsgi, fact.asgi, column)
+        yield from side_by_side(fact.what, fact.wsgi, fact.asgi, width)
     # Not wrapped: they are there to be copied.
     for edition, lines in (("wsgi", difference.wsgi_lines), ("asgi", difference.asgi_lines)):
         for line in lines:
             yield f"{GAP}{edition}$ {line}"
     yield f"{GAP}Services: {difference.setup}"
     yield ""
-
-
-def _side_by_side(what: str, left: str, right: str, column: int) -> Iterator[str]:
-    columns = [_cell(what, WHAT_WIDTH), _cell(left, column), _cell(right, column)]
-    for cells in zip_longest(*columns, fillvalue=""):
-        yield (GAP + f"{cells[0]:{WHAT_WIDTH}}{GAP}{cells[1]:{column}}{GAP}{cells[2]}").rstrip()
-
-
-def _cell(text: str, width: int) -> list[str]:
-    # Cut anywhere rather than at spaces: what is shown are bytes, and spaces among them count.
-    if len(text) > width and " " not in text[:width]:
-        return [text[at : at + width] for at in range(0, len(text), width)]
-    return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
 
 
 def _wrapped(text: str, width: int) -> list[str]:

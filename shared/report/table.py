@@ -10,15 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shared.lab.planning.plan import Load
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Doubt
 from shared.lab.results.record import Measure
+from shared.lab.results.record import RatioSummary
+from shared.lab.results.record import Stop
 from shared.lab.statistics import Ratio
 from shared.lab.tracing.result import RecorderCost
 from shared.lab.tracing.result import TraceBench
 from shared.report import format
+from shared.report import load
+from shared.report import terms
 
 NO_DIFFERENCE = "no difference shown"
 PLAIN_WIDTH = 100
@@ -54,11 +57,6 @@ class Sheet:
     doubts: tuple[Doubt, ...]
     notes: tuple[str, ...]
     shows_loads: bool = False
-
-
-def print_comparison(comparison: Comparison, stream: TextIO) -> None:
-    """Print the table of `make compare`."""
-    draw(comparison_sheet(comparison), stream)
 
 
 def print_bench(comparisons: Sequence[Comparison], stream: TextIO) -> None:
@@ -144,7 +142,7 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
                 format.milliseconds(cell.percentiles_s.get("p99")),
                 format.count(cell.error_count + cell.rejected_count),
                 format.cpu_s_per_thousand(cell.server_cpu_s_per_request),
-                _ratio(comparison, cell, "rps"),
+                _ratio(comparison, cell, "rps") + _mark(comparison, cell),
             ),
             doubts,
         )
@@ -152,15 +150,29 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
     ]
     load_heads = ("load",) if shows_loads else ()
     heads = (
-        *("scenario", "edition", *load_heads, "rps", "p50 ms", "p99 ms", "errors", "CPU s/1k"),
+        *(
+            "scenario",
+            "edition" if comparison.terms is None else "subject",
+            *load_heads,
+            "rps",
+            "p50 ms",
+            "p99 ms",
+            "errors",
+            "CPU s/1k",
+        ),
         f"{ratio_head} rps",
     )
     notes = (
         _how(comparison),
         "errors: no response, or a status other than 2xx; neither counts as throughput. CPU s/1k: CPU seconds of the "
-        "server per 1,000 requests. Interval: 95 %, from rounds.",
+        "server per 1,000 requests. Interval: 95 %, from rounds."
+        + ("" if not _has_servers(comparison) else " What the servers used besides: --verbose."),
+        *load.notes(comparison),
+        *(() if comparison.terms is None else terms.notes(comparison.terms)),
+        *_together(comparison),
+        *_stops(comparison),
     )
-    title = "Closed-loop load on both editions"
+    title = load.title(comparison.loads, "editions" if comparison.terms is None else "subjects")
     return Sheet(title, heads, tuple(rows), _about_all(comparison), notes, shows_loads)
 
 
@@ -203,7 +215,11 @@ def plain_lines(sheet: Sheet, width: int = PLAIN_WIDTH) -> list[str]:
     """Return a table as aligned lines; only notes and doubts are wrapped."""
     grid = [sheet.heads, *(row.cells for row in sheet.rows)]
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    lines = [sheet.title, "", _align(sheet.heads, widths), GAP.join("-" * wide for wide in widths)]
+    lines = [
+        *((sheet.title, "") if sheet.title else ()),
+        _align(sheet.heads, widths),
+        GAP.join("-" * wide for wide in widths),
+    ]
     for row in sheet.rows:
         lines.append(_align(row.cells, widths))
         for doubt in row.doubts:
@@ -232,7 +248,7 @@ def _wrap(text: str, width: int, *, indent: str) -> list[str]:
 
 def _draw_rich(sheet: Sheet, console: Console) -> None:
     gap = 2 if console.width >= PLAIN_WIDTH else 1
-    table = Table(title=sheet.title, title_justify="left", box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table = Table(title=sheet.title or None, title_justify="left", box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for place, head in enumerate(sheet.heads):
         table.add_column(head, justify="left" if place < 2 else "right", no_wrap=place > 1, overflow="fold")
     for row in sheet.rows:
@@ -240,8 +256,8 @@ def _draw_rich(sheet: Sheet, console: Console) -> None:
     console.print(table)
     # A doubt inside a cell would widen its column beyond the terminal; it names its number instead.
     for doubt in (*sheet.doubts, *(doubt for row in sheet.rows for doubt in row.doubts)):
-        load = f"at {doubt.load}" if sheet.shows_loads and doubt.load else ""
-        where = " ".join(part for part in (doubt.scenario, load, doubt.subject) if part)
+        at_load = f"at {doubt.load}" if sheet.shows_loads and doubt.load else ""
+        where = " ".join(part for part in (doubt.scenario, at_load, doubt.subject) if part)
         console.print(Text(f"! {where + ', ' if where else ''}{doubt.code}: {doubt.message}", style="yellow"))
     for advice in _advice(sheet):
         console.print(Text(advice, style="yellow"))
@@ -258,12 +274,13 @@ def _advice(sheet: Sheet) -> list[str]:
 def _lines(comparison: Comparison) -> Iterable[tuple[CellSummary, bool, tuple[Doubt, ...]]]:
     """Yield each cell in table order, whether it opens its workload, and the doubts to print below it."""
     for workload in comparison.workloads:
-        name, load = workload.scenario.name, workload.load
-        cells = [cell for subject in comparison.subjects if (cell := comparison.cell(name, load, subject))]
+        name = workload.scenario.name
+        found_cells = (comparison.cell(name, workload.load, subject) for subject in comparison.subjects)
+        cells = [cell for cell in found_cells if cell is not None]
         for cell in cells:
             # What touches the workload as a whole stands below its last line.
             subjects = {cell.subject, None} if cell is cells[-1] else {cell.subject}
-            touching = [d for d in comparison.doubts if (d.scenario, d.load) == (name, load)]
+            touching = [d for d in comparison.doubts if (d.scenario, d.load) == (name, workload.load)]
             found = [doubt for doubt in touching if doubt.subject in subjects]
             yield cell, cell is cells[0], tuple(found)
 
@@ -282,22 +299,63 @@ def _ratio(comparison: Comparison, cell: CellSummary, measure: Measure, *, shows
     return NO_DIFFERENCE if not (ratio.difference_shown or shows_equal) else _interval(ratio)
 
 
+def _mark(comparison: Comparison, cell: CellSummary) -> str:
+    """Return what tells a difference that is still shown when all are judged together from the others."""
+    family = _family(comparison)
+    key = (cell.scenario, cell.load, cell.subject)
+    own = [each for each in family if (each.scenario, each.load, each.numerator) == key]
+    if len(family) < 2 or not own or own[0].ratio is None or not own[0].ratio.difference_shown:
+        return ""
+    return " *" if own[0].survives_holm else "  "
+
+
+def _family(comparison: Comparison) -> list[RatioSummary]:
+    """Return the ratios whose intervals the table shows."""
+    return [each for each in comparison.ratios if each.measure == "rps" and each.ratio is not None]
+
+
+def _has_servers(comparison: Comparison) -> bool:
+    return any(cell.server is not None for cell in comparison.cells)
+
+
+def _together(comparison: Comparison) -> tuple[str, ...]:
+    """Return what so many intervals mean together."""
+    ratios = _family(comparison)
+    if len(ratios) < 2:
+        return ()
+    return (
+        f"{len(ratios)} intervals at 95 %: without any difference {format.expected(len(ratios) * 0.05)} of them would "
+        "exclude 1 by chance. *: a difference also when all are judged together (Holm 1979, at 5 %).",
+    )
+
+
+def _stops(comparison: Comparison) -> tuple[str, ...]:
+    """Return how rounds ended where their number was not fixed."""
+    if comparison.until is None or not comparison.stops:
+        return ()
+    late = [stop for stop in comparison.stops if stop.reason != "narrow"]
+    names = ", ".join(_workload_name(comparison, stop) for stop in late)
+    rounds = [stop.rounds for stop in comparison.stops]
+    return (
+        f"Rounds were run until intervals were within {format.percentage(comparison.until)}: {min(rounds)} to "
+        f"{max(rounds)}." + (f" The time was up before that for {names}." if late else ""),
+    )
+
+
+def _workload_name(comparison: Comparison, stop: Stop) -> str:
+    name = f"{stop.scenario} at {stop.load}" if len(comparison.loads) > 1 else stop.scenario
+    return name if stop.half_width is None else f"{name} ({format.percentage(round(stop.half_width, 3))})"
+
+
 def _interval(ratio: Ratio, places: int = 2) -> str:
     return format.ratio(ratio.value, ratio.low, ratio.high, places)
 
 
-def _loads(loads: Sequence[Load]) -> str:
-    """Return how much was sent, such as: closed model, 8, 32 connections; open model, 500/s."""
-    closed = ", ".join(str(load) for load in loads if load.model == "closed")
-    open_ = ", ".join(str(load) for load in loads if load.model == "open")
-    parts = (f"closed model, {closed} connections" if closed else "", f"open model, {open_}" if open_ else "")
-    return "; ".join(part for part in parts if part)
-
-
 def _how(comparison: Comparison) -> str:
     timing, manifest = comparison.timing, comparison.manifest
+    rounds = timing.rounds if comparison.until is None else f"at least {timing.rounds}"
     return (
-        f"{timing.rounds} interleaved rounds of {timing.window_s:g} s, {_loads(comparison.loads)}, "
+        f"{rounds} interleaved rounds of {timing.window_s:g} s, {load.loads_text(comparison.loads)}, "
         f"seed {manifest.seed}; {manifest.cpu_model}, {manifest.cores} cores, "
         f"{manifest.python}, {manifest.time_utc}."
     )

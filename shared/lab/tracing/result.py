@@ -141,6 +141,10 @@ class HookCost:
     ratio: Ratio | None
 
 
+# Of the file that `make bench-trace` writes.
+BENCH_SCHEMA_VERSION = 1
+
+
 @dataclass(frozen=True, slots=True)
 class TraceBench:
     """The result of `make bench-trace`.
