@@ -348,7 +348,7 @@ def test_threshold_that_is_not_met_fails_after_the_table(
     code = run_compare(monkeypatch, measured(), *(word for text in words for word in ("--fail-if", text)))
     printed = capsys.readouterr()
     assert code == 1
-    assert "Closed-loop load on both editions" in printed.out
+    assert "asgi_over_wsgi rps" in printed.out
     assert "asgi:/db:p50>3ms: measured 4 ms\nasgi:/db:cpu>1s: not measured\n" in printed.err
     assert "Of 3 thresholds 2 not met" in printed.err
     assert "p50>9ms" not in printed.err
