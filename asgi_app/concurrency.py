@@ -102,9 +102,16 @@ async def finish(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         raise
 
 
-def release(session: Session) -> None:
-    """Close a session that has nothing left to tell the server: without the greenlet that waiting would need."""
-    session.sync_session.close()
+async def release(session: Session) -> None:
+    """Close a session that has nothing left to tell the server: without the greenlet that waiting would need.
+
+    A connection beyond the pool's size is closed on its return, and that waits for the server.
+    """
+    engine: Any = session.sync_session.bind
+    if engine.pool.overflow() > 0:
+        await finish(session.close)
+    else:
+        session.sync_session.close()
 
 
 async def run_sync(connection: AsyncConnection, function: Callable[[Connection], T]) -> T:

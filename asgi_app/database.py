@@ -147,7 +147,7 @@ async def get_db(database: Database, endpoint: str) -> AsyncIterator[Session]:
     except BaseException:
         await finish(partial(abandon, session))
         raise
-    release(session)
+    await release(session)
 
 
 async def abandon(session: Session) -> None:

@@ -108,3 +108,16 @@ def test_as_many_slow_requests_as_threads_stop_only_the_threaded_edition(
     else:
         assert alive.elapsed_s < MARGIN_S
     assert {reply.status for reply in sleepers.replies()} == {200}
+
+
+def test_connections_beyond_the_pools_size_are_closed_on_return(
+    edition: Edition, start_service: ServiceFactory
+) -> None:
+    """Closing one waits for the server, which a session that has nothing left to tell it otherwise need not."""
+    service = start_service(edition, WSGI_THREADS="8", POOL_SIZE="2", POOL_MAX_OVERFLOW="5")
+    assert {reply.status for reply in Sleepers(service, 0.3, count=7).replies()} == {200}
+    found = eventually(lambda: (now := pool_of(service))["checked_out"] == 0 and now, 2)
+    assert (found["idle"], found["overflow"]) == (2, 0)
+    assert found["totals"]["connects"] == 7
+    assert service.stop() == 0
+    assert "Traceback" not in service.log_path.read_text()
