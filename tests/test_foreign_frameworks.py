@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from shared.cli.foreign import Options
-from shared.config import Edition
 from shared.lab.planning import scenarios
 from shared.lab.services.process import HOST
-from shared.lab.services.process import Service
 from shared.lab.services.process import free_port
 from shared.report import locust
+from tests.clients import get
+from tests.conftest import ServiceFactory
 from tests.foreign_apps import run_cli
 from tests.foreign_environment import foreign_environment
 from tests.recorded_compare import run_command
@@ -64,16 +64,18 @@ def test_flask_and_fastapi_are_compared_in_their_own_environment(foreign_environ
 
 @pytest.mark.slow
 def test_locust_loads_a_service_from_two_workers(
-    foreign_environment: Path, services: dict[Edition, Service], tmp_path: Path
+    foreign_environment: Path, start_service: ServiceFactory, new_database: str, tmp_path: Path
 ) -> None:
-    """One master, two workers, every scenario, no failure."""
+    """One master, two workers, every scenario, no failure; on data that no other test has changed."""
+    service = start_service("asgi", DATABASE_URL=new_database)
+    assert get(service.port, "/db").status == 200
     assert run_cli(tmp_path, "export", "locust", "--output", "load.py").returncode == 0
     program = [str(foreign_environment / "locust"), "-f", "load.py"]
     port = str(free_port())
     worker = [*program, "--worker", "--master-host", HOST, "--master-port", port]
     master = [*program, "--master", "--master-bind-host", HOST, "--master-bind-port", port, "--headless"]
     master += ["--expect-workers", "2", "--users", "16", "--spawn-rate", "16", "--run-time", "3s"]
-    master += ["--host", services["asgi"].url, "--csv", "figures", "--only-summary", "--exit-code-on-error", "1"]
+    master += ["--host", service.url, "--csv", "figures", "--only-summary", "--exit-code-on-error", "1"]
     with (
         subprocess.Popen(worker, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as one,
         subprocess.Popen(worker, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other,
