@@ -133,9 +133,8 @@ def test_page_answers_before_it_shows_figures(open_page: Open) -> None:
 def test_page_has_every_section_that_its_menu_names(open_page: Open) -> None:
     page, _ = open_page(measured())
     links = [link.get_attribute("href") for link in page.locator("nav a").all()]
-    assert links == [
-        f"#{name}" for name in ("rates", "times", "load", "cost", "every", "doubts", "method", "manifest", "commands")
-    ]
+    names = ("rates", "times", "load", "cost", "ladder", "every", "doubts", "method", "manifest", "commands")
+    assert links == [f"#{name}" for name in names]
     assert all(page.locator(f"section{link} h2").count() == 1 for link in links)
 
 

@@ -89,7 +89,7 @@ def test_open_load_is_estimated_without_a_wave_of_last_answers() -> None:
 
 def test_plan_says_what_the_open_load_is() -> None:
     text = text_of(plan(words=["db"], connections=["8"], rates=["200,500"], arrivals="constant"))
-    assert "closed model, 8 connections; open model, 200/s constant, 500/s constant" in text
+    assert "closed model, 8 connections; open model, 200/s, 500/s, constant arrivals" in text
     assert "at most 128 in flight" in text
 
 

@@ -159,6 +159,7 @@ class Door(End):
         super().__init__()
         self._target = target
         self._delay_s = delay_s
+        self._early: list[bytes] = []
         self._opening: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -167,6 +168,21 @@ class Door(End):
         assert self.transport is not None
         self.transport.pause_reading()
         self._opening = asyncio.create_task(self._open())
+
+    def data_received(self, data: bytes) -> None:
+        """Send bytes on their way; keep what comes before there is one.
+
+        In older versions of asyncio a transport that is paused while its connection is made reads all the same.
+        """
+        if self.out is None:
+            self._early.append(data)
+        else:
+            self.out.put(data)
+
+    def eof_received(self) -> bool:
+        """Send the end of the stream on its way."""
+        self.data_received(b"")
+        return True
 
     async def _open(self) -> None:
         assert self.transport is not None
@@ -189,6 +205,8 @@ class Door(End):
         self.other, far.other = far, self
         self.out = Line(self.transport, far.transport, self._delay_s)
         far.out = Line(far.transport, self.transport, self._delay_s)
+        for data in self._early:
+            self.out.put(data)
         self.transport.resume_reading()
 
 
