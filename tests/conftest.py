@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: a real PostgreSQL of its own, and both editions as running services."""
 
 import os
+import signal
 import ssl
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ def clean_environment() -> Iterator[None]:
     kept = {key: value for key, value in os.environ.items() if key.lower() in Settings.model_fields}
     for key in kept:
         del os.environ[key]
+    # A shell starts what runs in its background deaf to Ctrl-C, and so would be every command that a test interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     os.environ.update(kept)
 
