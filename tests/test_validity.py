@@ -18,8 +18,10 @@ from shared.lab.validity import wrk
 from shared.lab.validity.plan import FULL
 from shared.lab.validity.plan import QUICK
 from shared.lab.validity.plan import make_plan
+from shared.lab.validity.plan import sizes_of
 from shared.lab.validity.result import PARTS
 from shared.lab.validity.result import Known
+from shared.lab.validity.result import PartName
 from shared.lab.validity.result import PlantedComparison
 from shared.lab.validity.result import SameComparison
 from shared.lab.validity.result import StallSeen
@@ -321,3 +323,11 @@ def test_plan_stays_under_ten_minutes() -> None:
     assert sum(plan.seconds for plan in make_plan(FULL, PARTS)) < 600
     assert sum(plan.seconds for plan in make_plan(QUICK, PARTS)) < 200
     assert [plan.part for plan in make_plan(FULL, ("b", "d"))] == ["b", "d"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_alone_ends_within_ten_minutes_and_wrk_has_more_pairs_then(part: PartName) -> None:
+    alone = sizes_of((part,), is_quick=False)
+    assert sum(plan.seconds for plan in make_plan(alone, (part,))) < 600
+    assert (alone.wrk_most_rounds > FULL.wrk_most_rounds) is (part == "d")
+    assert sizes_of((part,), is_quick=True) == QUICK

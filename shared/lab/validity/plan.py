@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 
 from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Scenario
@@ -14,7 +15,7 @@ SCENARIOS = (Scenario("/plaintext", "/plaintext"), Scenario("/db", "/db"))
 PLANTED = (0.02, 0.05, 0.1, 0.2)
 
 # As they were on one machine with two processors: a service's start, and what a slice takes beyond ramp and window.
-START_S = 0.9
+START_S = 1.2
 SLICE_GAP_S = 0.06
 WRK_GAP_S = 0.2
 
@@ -47,7 +48,7 @@ class Sizes:
 FULL = Sizes(
     delay_window_s=3.0,
     same_starts=10,
-    same_timing=Timing(rounds=10, ramp_s=0.03, window_s=0.1, warm_up_slice_s=0.15, warm_up_slices=3),
+    same_timing=Timing(rounds=10, ramp_s=0.03, window_s=0.07, warm_up_slice_s=0.15, warm_up_slices=3),
     # Of /db one more: most requests are like it.
     repetitions=(1, 2),
     planted_timing=Timing(),
@@ -66,6 +67,17 @@ QUICK = Sizes(
     wrk_least_rounds=4,
     wrk_most_rounds=8,
 )
+
+
+# Pairs of slices that wrk and the load client have when nothing else is run: noise of a shared machine needs many.
+WRK_ALONE_ROUNDS = 96
+
+
+def sizes_of(parts: tuple[PartName, ...], *, is_quick: bool) -> Sizes:
+    """Return how much is run of these parts; less than ten minutes whatever they are."""
+    if is_quick:
+        return QUICK
+    return replace(FULL, wrk_most_rounds=WRK_ALONE_ROUNDS) if parts == ("d",) else FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +138,6 @@ def _all(sizes: Sizes) -> tuple[PartPlan, ...]:
 
 
 def _run_s(timing: Timing, subjects: int) -> float:
-    """Return how long one comparison takes, its warm-up ended after half of its bound as it mostly is, in seconds."""
+    """Return how long one comparison takes, every warm-up at its bound, in seconds."""
     rounds = timing.rounds * (timing.ramp_of(LOADS[0]) + timing.window_s + SLICE_GAP_S)
-    return subjects * (rounds + timing.warm_up_slices / 2 * (timing.warm_up_slice_s + SLICE_GAP_S))
+    return subjects * (rounds + timing.warm_up_slices * (timing.warm_up_slice_s + SLICE_GAP_S))

@@ -18,8 +18,7 @@ from shared.lab.validity import planted
 from shared.lab.validity import same
 from shared.lab.validity.files import NAME
 from shared.lab.validity.files import write
-from shared.lab.validity.plan import FULL
-from shared.lab.validity.plan import QUICK
+from shared.lab.validity.plan import sizes_of
 from shared.lab.validity.result import PartName
 from shared.lab.validity.result import Validation
 
@@ -50,7 +49,7 @@ def run(
         EnvironmentFailure: If a service, the load client or wrk fails.
         NotComparable: If a service answers with nothing but failures.
     """
-    sizes = QUICK if is_quick else FULL
+    sizes = sizes_of(tuple(parts), is_quick=is_quick)
     found = Validation(manifest, is_quick)
     with results.opened(directory, NAME, manifest.time_utc) as place:
         path = place / results.RESULT
