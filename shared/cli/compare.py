@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
@@ -83,6 +84,7 @@ def compare(
     from ..report.plan import print_plan
     from ..report.servers import print_servers
     from ..report.summary import print_summary
+    from ..report.table import PLAIN_WIDTH
     from ..report.thresholds import line
 
     # What is typed wrongly must not show after two minutes.
@@ -133,7 +135,8 @@ def compare(
         print_summary(measured, sys.stdout)
         if verbose:
             print_servers(measured, sys.stdout)
-        print(validity.line(validations.newest(RESULTS, measured.manifest)))
+        text = validity.line(validations.newest(RESULTS, measured.manifest))
+        print(textwrap.fill(text, PLAIN_WIDTH, subsequent_indent="  "))
     else:
         print(exported(measured), end="")
     sys.stdout.flush()
