@@ -62,7 +62,7 @@ QUICK = Sizes(
     same_starts=2,
     same_timing=FULL.same_timing,
     repetitions=(1, 1),
-    planted_timing=Timing(rounds=6, ramp_s=0.05, window_s=0.2),
+    planted_timing=Timing(rounds=5, ramp_s=0.05, window_s=0.2),
     wrk_slice_s=1,
     wrk_least_rounds=4,
     wrk_most_rounds=8,
