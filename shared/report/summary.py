@@ -56,7 +56,6 @@ def print_summary(comparison: Comparison, stream: TextIO) -> None:
         # Which doubts touch what, and what chance does, stands in the table and its notes.
         if not text.startswith(("Doubt", "Of ")):
             say(text, style="dim")
-    stream.write("\n")
 
 
 def _few(items: Sequence[str]) -> str:

@@ -324,8 +324,8 @@ def _together(comparison: Comparison) -> tuple[str, ...]:
     if len(ratios) < 2:
         return ()
     return (
-        f"{len(ratios)} intervals at 95 %: without any difference {format.expected(len(ratios) * 0.05)} of them would "
-        "exclude 1 by chance. *: a difference also when all are judged together (Holm 1979, at 5 %).",
+        f"{len(ratios)} intervals at 95 %: {format.expected(len(ratios) * 0.05)} would exclude 1 by chance. *: shown "
+        "when all are judged together (Holm).",
     )
 
 
