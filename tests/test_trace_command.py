@@ -247,7 +247,7 @@ def test_interrupt_ends_everything(environ: dict[str, str]) -> None:
             if line.startswith("request 2 "):
                 break
         os.killpg(process.pid, signal.SIGINT)
-        output, rest = process.communicate(timeout=90)
+        output, rest = process.communicate(timeout=40)
     assert process.returncode == 130, messages + rest
     assert "Traceback" not in rest
     assert output == ""
