@@ -92,6 +92,22 @@ class Protocol(HttpToolsProtocol):
         checked_fields: Names of header fields that are looked at before the application is called.
     """
 
+    # uvicorn's own attributes nearly fill the 30 that CPython keeps in an object without a dictionary of its own.
+    __slots__ = (
+        "_count_limit",
+        "_field_limit",
+        "_head_bytes",
+        "_head_limit",
+        "_is_in_head",
+        "_is_stopping",
+        "_late_refusal",
+        "_limits",
+        "_line_limit",
+        "_refusal",
+        "_silence",
+        "_unread",
+    )
+
     checked_fields = frozenset({b"host", b"content-type", b"expect", b"transfer-encoding"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -104,7 +120,6 @@ class Protocol(HttpToolsProtocol):
         self._count_limit = self._limits.max_header_count
         self._head_bytes = 0
         self._is_in_head = False
-        self._is_in_message = False
         self._refusal: RequestError | None = None
         self._is_stopping = False
         self._silence: asyncio.TimerHandle | None = None
@@ -146,7 +161,7 @@ class Protocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
         if not self.url:
-            self._is_in_head = self._is_in_message = True
+            self._is_in_head = True
             self._head_bytes = 0
         self.url += url
         if len(self.parser.get_method()) + len(self.url) > self._line_limit:
@@ -199,7 +214,6 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request; a body that is here already need not be asked for."""
-        self._is_in_message = False
         self.cycle.waiting_for_100_continue = False
         super().on_message_complete()
 

@@ -97,6 +97,7 @@ FILES: tuple[File, ...] = (
     File("traces.py", "twin", "What reading a trace waits for."),
     File("app.py", "seam", "The interface itself: environ and an iterable here, scope, receive and send there."),
     File("concurrency.py", "seam", "What waiting means: threads here, tasks of one event loop there."),
+    File("exchange.py", "seam", "What is recorded while a traced request is answered."),
     File("pipeline.py", "seam", "Where each server reads and writes a client's bytes."),
     File("server.py", "seam", "Each server's own settings and its way to start and stop."),
     File("tracing.py", "seam", "Where each server's part of a traced request is recorded."),

@@ -82,7 +82,8 @@ def test_stream_begins_before_it_ends(client: httpx.Client) -> None:
     """The first rows arrive while the cursor is still open: its connection is in use."""
     with client.stream("GET", "/stream?rows=1000000") as answer:
         assert next(answer.iter_lines()).startswith('{"id":1,')
-        assert client.get("/pool").json()["checked_out"] >= 1
+        pool = client.get("/pool").json()
+    assert pool["checked_out"] >= 1, pool
 
 
 @pytest.mark.parametrize("size", [0, 1, 64, 65_535, 65_536, 65_537, 3 * MEBIBYTE])

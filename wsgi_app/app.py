@@ -44,8 +44,8 @@ from shared.watchdog import Watchdog
 from . import endpoints
 from .database import Database
 from .database import get_db
-from .tracing import called
-from .tracing import hand_over
+from .exchange import called
+from .exchange import hand_over
 
 READ_BYTES = 65_536
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}

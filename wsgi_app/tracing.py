@@ -6,22 +6,17 @@ that an untraced request costs here is a few reads of the clock.
 
 import select
 import socket
-from collections.abc import Iterable
-from collections.abc import Iterator
 from time import monotonic
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 from typing import Any
-from wsgiref.types import WSGIEnvironment
 
-from shared.answers import Answer
 from shared.config import load
 from shared.trace.context import TraceParent
 from shared.trace.gate import Gate
 from shared.trace.recorder import Octets
 from shared.trace.recorder import Trace
 from shared.trace.recorder import current
-from shared.trace.stages import shown
 from shared.trace.store import open_store
 
 from .concurrency import EDITION
@@ -205,62 +200,6 @@ class TracingWorker(Worker):
         # All of this stands behind the first step of parsing.
         receiving.cost_ns = trace.ready_ns - began_ns
         return trace
-
-
-def called(trace: Trace, environ: WSGIEnvironment) -> None:
-    """Note that the application has been called, with what, and that it looks for the route."""
-    trace.record(
-        "parse", trace.ready_ns, None, lambda: {"value": shown(environ)}, step="request to environ", interface="environ"
-    )
-    trace.method = environ["REQUEST_METHOD"]
-    trace.target = environ["RAW_URI"]
-    trace.begin("route")
-
-
-def hand_over(trace: Trace, answer: Answer, body: Iterable[bytes]) -> Iterable[bytes]:
-    """Return the body that a traced answer gives to the server, and end the stage that responds."""
-    trace.status = answer.status
-    trace.finish(
-        lambda: {
-            "call": "start_response(status, headers)",
-            "status": answer.status,
-            "header_fields": len(answer.headers),
-        }
-    )
-    trace.handed_ns = monotonic_ns()
-    return body if isinstance(body, tuple) else TracedChunks(trace, body)
-
-
-class TracedChunks:
-    """A streamed body, each chunk of which is a call of the interface."""
-
-    def __init__(self, trace: Trace, body: Iterable[bytes]) -> None:
-        self._trace = trace
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        trace = self._trace
-        chunks = iter(self._body)
-        while True:
-            # What was handed over before has been sent.
-            trace.handed_ns = 0
-            with trace.stage("respond", call="yield chunk") as responding:
-                try:
-                    chunk = next(chunks, None)
-                except Exception as error:
-                    trace.end("failed", error)
-                    raise
-                responding.facts["bytes"] = len(chunk or b"")
-            trace.handed_ns = monotonic_ns()
-            if chunk is None:
-                return
-            yield chunk
-
-    def close(self) -> None:
-        """End the stream."""
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
 
 
 def _is_readable(client: BoundedSocket) -> bool:

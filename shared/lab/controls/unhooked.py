@@ -21,15 +21,13 @@ from typing import Any
 
 # Where untraced requests pass a hook.
 HOOKED = (
-    *("asgi_app.app", "asgi_app.database", "asgi_app.pipeline"),
+    *("asgi_app.app", "asgi_app.database"),
     "shared.pool",
     *("wsgi_app.app", "wsgi_app.database"),
 )
 # What holds a trace, or something that exists only with one.
 NAMES = frozenset({"trace", "traced", "watch"})
 WITH_HOOKS = "with-hooks"
-# What is kept up only for those who trace.
-KEPT_FOR_TRACING = frozenset({"_is_in_message"})
 
 
 class Unhook(ast.NodeTransformer):
@@ -65,15 +63,10 @@ class Unhook(ast.NodeTransformer):
         return node.body if is_none else node.orelse
 
     def visit_Assign(self, node: ast.Assign) -> Any:
-        """Look for no trace, and keep nothing up for one."""
+        """Look for no trace."""
         self.generic_visit(node)
-        kept = [target for target in node.targets if getattr(target, "attr", None) not in KEPT_FOR_TRACING]
-        if len(kept) < len(node.targets):
-            self.removed += 1
-            if not kept:
-                return ast.copy_location(ast.Pass(), node)
-            node.targets = kept
-        if _looks_for_trace(node.value) and any(isinstance(target, ast.Name) and target.id in NAMES for target in kept):
+        names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+        if _looks_for_trace(node.value) and names & NAMES:
             self.removed += 1
             node.value = ast.copy_location(ast.Constant(None), node.value)
         return node
