@@ -69,6 +69,7 @@ REPORTED = (
     "shared.lab.planning.estimate",
     "shared.lab.results.record",
     "shared.lab.results.server",
+    "shared.lab.results.observed",
     "shared.lab.statistics",
     "shared.lab.results.disturbances",
     "shared.lab.results.doubts",

@@ -9,6 +9,7 @@ from shared.report.comparison_page import conditions
 from shared.report.comparison_page import figures
 from shared.report.comparison_page.companions import Companion
 from shared.report.comparison_page.every import every
+from shared.report.comparison_page.servers import servers
 from shared.report.page.content import Block
 from shared.report.page.content import Page
 from shared.report.page.content import Point
@@ -36,6 +37,7 @@ def page(comparison: Comparison, companions: Sequence[Companion] = ()) -> str:
         figures.times(comparison),
         *([by_load] if by_load else []),
         figures.cost(comparison),
+        servers(comparison),
         *found.values(),
         every(comparison),
         conditions.doubts(comparison),
