@@ -21,7 +21,7 @@ from shared.lab.results.spectrum import spectrum
 from shared.lab.results.terms import Terms
 from shared.report import commands
 from shared.report.comparison_page import companions
-from shared.report.comparison_page import figures
+from shared.report.comparison_page import loads
 from shared.report.comparison_page.companions import Companion
 from shared.report.comparison_page.page import page
 from shared.report.page import sections
@@ -35,7 +35,7 @@ from tests.recorded_compare import run_command
 TIME = "2026-11-22T13:45:01+00:00"
 
 
-def recorded(loads: tuple[int, ...] = (32,)) -> Comparison:
+def recorded(connections: tuple[int, ...] = (32,)) -> Comparison:
     return make_comparison(
         [
             make_slice(
@@ -46,7 +46,7 @@ def recorded(loads: tuple[int, ...] = (32,)) -> Comparison:
                 time_s=0.002 if subject == "wsgi" else 0.001,
                 cpu_s=0.5 + 0.01 * i,
             )
-            for load in loads
+            for load in connections
             for subject, rps in (("wsgi", 1000), ("asgi", 1500))
             for i in range(4)
         ]
@@ -108,12 +108,12 @@ def test_page_shows_figures_of_the_record() -> None:
 
 
 def test_figures_against_load_need_several_loads() -> None:
-    assert figures.by_load(recorded()) is None
-    found = figures.by_load(recorded((1, 32)))
+    assert loads.by_load(recorded()) is None
+    found = loads.by_load(recorded((1, 32)))
     assert found is not None
     assert len(found.blocks) == 1
     rates = replace(recorded((1, 32)), loads=())
-    assert figures.by_load(rates) is None
+    assert loads.by_load(rates) is None
 
 
 def test_closed_and_open_loads_are_not_one_line() -> None:
@@ -130,7 +130,7 @@ def test_closed_and_open_loads_are_not_one_line() -> None:
         ratios=tuple(replace(ratio, load=moved(ratio.load)) for ratio in made.ratios),
     )
     both = replace(opened, loads=(*made.loads, *opened.loads), cells=(*made.cells, *opened.cells))
-    found = figures.by_load(both)
+    found = loads.by_load(both)
     assert found is not None
     assert len(found.blocks) == 2
     text = page(replace(both, ratios=(*made.ratios, *opened.ratios), doubts=()))

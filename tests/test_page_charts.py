@@ -161,7 +161,7 @@ def test_line_goes_through_its_readings() -> None:
         # The curve's own height is that of the plot, 1,000 of its units.
         assert float(place.attrib["y"]) == pytest.approx(26 + 220 * y / 1000, abs=0.5)
     assert len(list(of_class(root, "whisker"))) == 3
-    assert {"1", "32", "connections"} <= {each.text for each in root.iter("text")}
+    assert {"1", "32", "connections (logarithmic)"} <= {each.text for each in root.iter("text")}
 
 
 def test_spectrum_widens_towards_the_slowest() -> None:

@@ -1,10 +1,8 @@
 """What was measured, as charts and tables: rates, response times, and what a request costs."""
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 
-from shared.lab.planning.plan import LoadModel
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Measure
@@ -18,9 +16,6 @@ from shared.report.page.charts.bars import Part
 from shared.report.page.charts.bars import bar_chart
 from shared.report.page.charts.intervals import Interval
 from shared.report.page.charts.intervals import interval_plot
-from shared.report.page.charts.lines import Reading
-from shared.report.page.charts.lines import Series
-from shared.report.page.charts.lines import line_chart
 from shared.report.page.content import Beside
 from shared.report.page.content import Block
 from shared.report.page.content import Figure
@@ -70,34 +65,6 @@ def cost(comparison: Comparison) -> Section:
         "Of the server's whole process tree, per answer with a 2xx status. Memory: sum of the peaks of its processes."
     )
     return Section("cost", "Processor time and memory", blocks, hint)
-
-
-def by_load(comparison: Comparison) -> Section | None:
-    """Return figures against how much was sent, where there are several loads of a kind; None where there are not."""
-    blocks: list[Block] = []
-    models: tuple[tuple[LoadModel, str], ...] = (("closed", "connections"), ("open", "requests offered per second"))
-    for model, across in models:
-        loads = [load for load in comparison.loads if load.model == model]
-        places = {load: load.rate or float(load.connections) for load in loads}
-        if len(set(places.values())) < 2:
-            continue
-        for scenario in comparison.scenarios:
-            found = [
-                (
-                    subject,
-                    [(places[load], cell) for load in loads if (cell := comparison.cell(scenario.name, load, subject))],
-                )
-                for subject in comparison.subjects
-            ]
-            if any(len(cells) > 1 for _, cells in found):
-                blocks += _pair_of_lines(comparison, scenario.name, across, found)
-    if not blocks:
-        return None
-    hint = (
-        "Each point is the geometric mean over rounds with its own 95 % interval. What rounds have in common, such as "
-        "a busy machine, widens it; in the ratios above that cancels."
-    )
-    return Section("load", "Against how much is sent", blocks, hint)
 
 
 def others(comparison: Comparison) -> tuple[str, ...]:
@@ -252,61 +219,6 @@ def _table_of_cost(comparison: Comparison, cells: Sequence[CellSummary]) -> Tabl
     )
     heads = ("work", "subject", "CPU µs per request", "peak memory", "load client's CPU")
     return Table(heads, rows, "Cost of a request", words=2)
-
-
-def _pair_of_lines(
-    comparison: Comparison, scenario: str, across: str, found: Sequence[tuple[str, list[tuple[float, CellSummary]]]]
-) -> Iterable[Block]:
-    seed = comparison.manifest.seed
-    rates = [Series(name, tuple(_reading(x, cell, "rps", seed) for x, cell in cells)) for name, cells in found]
-    slow = [
-        Series(name, tuple(_reading(x, cell, "p99", seed) for x, cell in cells if "p99" in cell.percentiles_s))
-        for name, cells in found
-    ]
-    numbers = Table(
-        (across, *(f"{line.name} {what}" for what in ("rps", "p99 ms") for line in rates)),
-        tuple(
-            (
-                f"{x:g}",
-                *(_told(line, x, format.rate) for line in rates),
-                *(_told(line, x, format.milliseconds) for line in slow),
-            )
-            for x in sorted({reading.x for line in rates for reading in line.readings})
-        ),
-        f"{scenario} against {across}",
-    )
-    left = Figure(
-        f"{scenario}: requests per second",
-        line_chart(rates, title="requests per second", across=across, unit="{:,.0f}".format),
-        numbers,
-        comparison.subjects,
-        "lines",
-    )
-    parts: list[Block] = [left]
-    if any(line.readings for line in slow):
-        chart = line_chart(slow, title="p99 of response times", across=across, unit=seconds, is_log=True)
-        parts.append(
-            Figure(f"{scenario}: 99th percentile of response times", chart, None, comparison.subjects, "lines")
-        )
-    yield Beside(tuple(parts))
-
-
-def _told(line: Series, x: float, unit: Callable[[float], str]) -> str:
-    """Return a line's reading at a place with its interval."""
-    for reading in line.readings:
-        if reading.x == x:
-            if reading.low is None or reading.high is None:
-                return unit(reading.y)
-            return f"{unit(reading.y)} [{unit(reading.low)}, {unit(reading.high)}]"
-    return format.NOTHING
-
-
-def _reading(x: float, cell: CellSummary, measure: Measure, seed: int) -> Reading:
-    """Return a figure as the geometric mean of rounds with its interval; without one, as it is over all rounds."""
-    own = own_interval(cell, measure, seed=seed)
-    if own is not None:
-        return Reading(x, own.value, own.low, own.high)
-    return Reading(x, cell.achieved_rps if measure == "rps" else cell.percentiles_s[measure])
 
 
 def _cells(comparison: Comparison) -> Iterable[CellSummary]:

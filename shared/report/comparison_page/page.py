@@ -9,6 +9,7 @@ from shared.report.comparison_page import conditions
 from shared.report.comparison_page import figures
 from shared.report.comparison_page.companions import Companion
 from shared.report.comparison_page.every import every
+from shared.report.comparison_page.loads import by_load
 from shared.report.comparison_page.servers import servers
 from shared.report.page.content import Block
 from shared.report.page.content import Page
@@ -31,11 +32,11 @@ def page(comparison: Comparison, companions: Sequence[Companion] = ()) -> str:
     manifest = comparison.manifest
     found = {section.id: section for section in beside.sections(companions, manifest)}
     validity = [found.pop(VALIDITY)] if VALIDITY in found else []
-    by_load = figures.by_load(comparison)
+    against = by_load(comparison)
     sections: list[Section] = [
         figures.rates(comparison),
         figures.times(comparison),
-        *([by_load] if by_load else []),
+        *([against] if against else []),
         figures.cost(comparison),
         servers(comparison),
         *found.values(),

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from shared.report.page.charts import marks
+from shared.report.page.charts import plot
 from shared.report.page.charts import scale
+from shared.report.page.charts.plot import Axes
+from shared.report.page.charts.plot import Band
 from shared.report.page.content import Svg
 
-TOP = 26
-PLOT = 220
-BOTTOM = 40
-# Sides of the plot within itself: its axes are scaled to it.
-INNER = 1000
 # Pixels between the marks of neighbouring series, so that their intervals do not cover each other.
 SHIFT = 5.0
+# Pieces of a curve that is no straight line on its axes.
+PIECES = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Reading:
     """One point of a line.
 
     Attributes:
-        x: Its place; positive.
+        x: Its place; not negative.
         y: Its value.
         low: Lower end of its interval; None without one.
         high: Upper end of it.
@@ -51,8 +51,12 @@ def line_chart(
     unit: Callable[[float], str],
     is_log: bool = False,
     x_unit: Callable[[float], str] = "{:g}".format,
+    bands: Sequence[Band] = (),
+    reference: Callable[[float], float] | None = None,
 ) -> Svg:
-    """Return lines with marks and intervals over a logarithmic axis that is marked at the readings' own places.
+    """Return lines with marks and intervals over an axis that is marked at the readings' own places.
+
+    That axis is linear, or logarithmic where the places span a decade or more, and says which.
 
     Args:
         series: What is drawn.
@@ -61,23 +65,34 @@ def line_chart(
         unit: Makes the text of a value.
         is_log: Whether the axis that goes up is logarithmic, too; it begins at 0 otherwise.
         x_unit: Makes the text of a place.
+        bands: Where lines cross.
+        reference: Value at a place of a dashed line to compare with; none if None.
     """
     readings = [reading for line in series for reading in line.readings]
-    x_axis = scale.categories([reading.x for reading in readings])
+    x_axis = scale.places([reading.x for reading in readings])
     reached = [value for r in readings for value in (r.y, r.low, r.high) if value]
     y_axis = scale.logarithmic(reached, most=6, pad=0) if is_log else scale.linear(reached, pad=0)
+    axes = Axes(x_axis, y_axis, x_unit, unit)
     told = marks.joined(
-        f"{line.name}: " + ", ".join(f"{unit(r.y)} at {x_unit(r.x)}" for r in line.readings) for line in series
-    )
-    root = _frame(title, told, x_axis, y_axis, across, unit, x_unit)
+        (*(f"{line.name}: " + ", ".join(_told(r, axes) for r in line.readings) for line in series),
+         *(each.text for each in bands))
+    )  # fmt: skip
+    root = plot.frame(title if not is_log else f"{title} (logarithmic)", told, axes, named(across, x_axis))
+    for each in bands:
+        plot.band(root, axes, each)
+    if reference is not None:
+        _reference(root, axes, reference)
     for number, line in enumerate(series):
-        _line(root, number, [(x_axis.at(r.x), y_axis.at(r.y)) for r in line.readings])
+        _line(root, number, [axes.place(r.x, r.y) for r in line.readings])
+    for number, line in enumerate(series):
         shift = SHIFT * (number - (len(series) - 1) / 2)
         for r in line.readings:
-            x, y = x_axis.at(r.x), _down(y_axis.at(r.y))
+            x, y = x_axis.at(r.x), plot.down(y_axis.at(r.y))
             if r.low is not None and r.high is not None:
-                _whisker(root, number, x, _down(y_axis.at(r.low)), _down(y_axis.at(r.high)), shift)
-            marks.mark(root, number, x, y, f"{line.name}: {unit(r.y)} at {x_unit(r.x)}", shift=shift)
+                look = f"s{number % len(marks.PATTERNS)}"
+                plot.whisker(root, look, x, plot.down(y_axis.at(r.low)), plot.down(y_axis.at(r.high)), shift)
+            marks.mark(root, number, x, y, f"{line.name}: {_told(r, axes)}", shift=shift)
+    plot.name_bands(root, axes, bands)
     return marks.markup(root)
 
 
@@ -96,14 +111,29 @@ def spectrum_chart(series: Sequence[Series], *, title: str, unit: Callable[[floa
     x_axis = scale.Scale(1.0, max(slowest, 10.0), True, ticks, 6.0, scale.LABELS)
     y_axis = scale.logarithmic([reading.y for reading in readings if reading.y > 0], most=8, pad=0)
     told = marks.joined(f"{line.name}: up to {unit(line.readings[-1].y)}" for line in series if line.readings)
-    root = _frame(title, told, x_axis, y_axis, across, unit, _percentile)
+    axes = Axes(x_axis, y_axis, _percentile, unit)
+    root = plot.frame(title, told, axes, across)
     for number, line in enumerate(series):
-        points = [(x_axis.at(1.0 / (1.0 - r.x)), y_axis.at(r.y)) for r in line.readings if r.y > 0]
+        points = [axes.place(1.0 / (1.0 - r.x), r.y) for r in line.readings if r.y > 0]
         _line(root, number, points)
         if points:
             last = line.readings[-1]
-            marks.mark(root, number, points[-1][0], _down(points[-1][1]), f"{line.name}: slowest {unit(last.y)}")
+            marks.mark(root, number, points[-1][0], plot.down(points[-1][1]), f"{line.name}: slowest {unit(last.y)}")
     return marks.markup(root)
+
+
+def named(across: str, axis: scale.Scale) -> str:
+    """Return what goes to the right, with how it is scaled where that is not linear."""
+    if not axis.is_log:
+        return across
+    return f"{across} (logarithmic{f' above {axis.knee:g}' if axis.knee else ''})"
+
+
+def _told(reading: Reading, axes: Axes) -> str:
+    interval = ""
+    if reading.low is not None and reading.high is not None:
+        interval = f" [{axes.y_unit(reading.low)}, {axes.y_unit(reading.high)}]"
+    return f"{axes.y_unit(reading.y)}{interval} at {axes.x_unit(reading.x)}"
 
 
 def _percentile(odds: float) -> str:
@@ -111,62 +141,14 @@ def _percentile(odds: float) -> str:
     return f"{100 - 100 / odds:.10g} %"
 
 
-def _down(up: float) -> float:
-    """Return the place in pixels of a height in percent."""
-    return round(TOP + PLOT * (1 - up / 100), 2)
-
-
-def _frame(
-    title: str,
-    told: str,
-    x_axis: scale.Scale,
-    y_axis: scale.Scale,
-    across: str,
-    unit: Callable[[float], str],
-    x_unit: Callable[[float], str],
-) -> ET.Element:
-    root = marks.chart(title, told, TOP + PLOT + BOTTOM)
-    marks.label(root, title, 0, 11, anchor="start", name="side-text")
-    for tick in y_axis.ticks:
-        y = _down(y_axis.at(tick))
-        marks.element(root, "line", x1="0%", x2="100%", y1=y, y2=y, class_="axis" if tick == 0 else "grid")
-    for tick in x_axis.ticks:
-        x = x_axis.at(tick)
-        marks.vertical(root, x, TOP + PLOT, TOP + PLOT + 5, "axis")
-        marks.label(root, x_unit(tick), x, TOP + PLOT + 18)
-    for tick in y_axis.ticks:
-        marks.label(root, unit(tick), 0, _down(y_axis.at(tick)) - 4, anchor="start", name="tick-text halo")
-    marks.label(root, across, 50, TOP + PLOT + 35, name="side-text")
-    return root
-
-
 def _line(root: ET.Element, series: int, points: Sequence[tuple[float, float]]) -> None:
-    """Draw a line through places in percent, across and up."""
-    holder = marks.element(
-        root,
-        "svg",
-        x="0%",
-        y=TOP,
-        width="100%",
-        height=PLOT,
-        viewBox=f"0 0 {INNER} {INNER}",
-        preserveAspectRatio="none",
-        class_="over",
-    )
-    text = " ".join(f"{x * INNER / 100:.1f},{INNER - y * INNER / 100:.1f}" for x, y in points)
-    marks.element(
-        holder,
-        "polyline",
-        points=text,
-        class_=f"curve s{series % len(marks.PATTERNS)}",
-        stroke_dasharray=marks.DASHES[series % len(marks.DASHES)],
-        vector_effect="non-scaling-stroke",
-    )
+    plot.line(root, points, f"curve s{series % len(marks.PATTERNS)}", dashes=marks.DASHES[series % len(marks.DASHES)])
 
 
-def _whisker(root: ET.Element, series: int, x: float, bottom: float, top: float, shift: float) -> None:
-    holder = marks.element(root, "svg", x=f"{x}%", y=0, class_="over")
-    name = f"whisker s{series % len(marks.PATTERNS)}"
-    marks.element(holder, "line", x1=shift, x2=shift, y1=top, y2=bottom, class_=name)
-    for end in (top, bottom):
-        marks.element(holder, "line", x1=shift - 4, x2=shift + 4, y1=end, y2=end, class_=name)
+def _reference(root: ET.Element, axes: Axes, value: Callable[[float], float]) -> None:
+    """Draw a line to compare with, as far as it stays within the plot."""
+    low, high = axes.x.low, axes.x.high
+    places = [low + (high - low) * (step / PIECES) ** 2 for step in range(PIECES + 1)]
+    points = [axes.place(x, value(x)) for x in places if axes.y.low <= value(x) <= axes.y.high]
+    if len(points) > 1:
+        plot.line(root, points, "reference thin", dashes="4 3")

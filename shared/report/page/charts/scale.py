@@ -9,6 +9,8 @@ PAD = 2.0
 # Left free where the texts of the other axis stand, in percent.
 LABELS = 13.0
 ROUND = (1.0, 2.0, 5.0)
+# From this ratio of the largest to the smallest value on an axis is logarithmic.
+DECADE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Scale:
         ticks: Values to mark.
         pad: What is left free at its end, in percent.
         start: What is left free at its beginning.
+        knee: On a logarithmic axis that begins at 0, up to where distances are nearly equal differences; 0 otherwise.
     """
 
     low: float
@@ -30,6 +33,7 @@ class Scale:
     ticks: tuple[float, ...]
     pad: float = PAD
     start: float = PAD
+    knee: float = 0.0
 
     def at(self, value: float) -> float:
         """Return the place of a value in percent from the beginning; values outside stand at the edge."""
@@ -38,7 +42,9 @@ class Scale:
         return round(self.start + share * (100.0 - self.start - self.pad), 3)
 
     def _scaled(self, value: float) -> float:
-        return math.log10(value) if self.is_log else value
+        if not self.is_log:
+            return value
+        return math.log10(1.0 + value / self.knee) if self.knee else math.log10(value)
 
 
 def linear(values: Iterable[float], *, ticks: int = 5, pad: float = PAD) -> Scale:
@@ -58,11 +64,21 @@ def logarithmic(values: Iterable[float], *, most: int = 7, pad: float = PAD) -> 
     return Scale(low, high, True, _log_ticks(low, high, most), pad, pad)
 
 
-def categories(values: Iterable[float]) -> Scale:
-    """Return a logarithmic axis that is marked at the values themselves, such as 1, 8, 32 and 128 connections."""
+def places(values: Iterable[float]) -> Scale:
+    """Return an axis that is marked at the values themselves, such as 1, 8, 32 and 128 connections.
+
+    It is linear, or logarithmic where they span a decade or more. With 0 among them it is the logarithm of 1 + v/knee
+    then, the knee being the smallest other value: 0 has its place, and beyond it equal ratios have equal distances.
+
+    Args:
+        values: At least one; none is negative.
+    """
     found = sorted(set(values))
-    low, high = (found[0], found[-1]) if len(found) > 1 else (found[0] / 2, found[0] * 2)
-    return Scale(low, high, True, tuple(found), 4.0, LABELS)
+    low, high = (found[0], found[-1]) if len(found) > 1 else (found[0] / 2, found[0] * 2 or 1.0)
+    least = next((value for value in found if value > 0), high)
+    is_log = high / least >= DECADE
+    knee = least if is_log and low == 0 else 0.0
+    return Scale(low, high, is_log, tuple(found), 4.0, LABELS, knee)
 
 
 def around(values: Iterable[float], *, centre: float = 1.0, least: float = 1.1, most: int = 7) -> Scale:

@@ -14,6 +14,8 @@ from shared.report.page.content import Points
 from shared.report.page.content import Section
 from shared.report.page.content import Svg
 from shared.report.page.content import Table
+from shared.report.page.content import Text
+from shared.report.page.sections import curves
 from shared.report.page.sections.reading import interval
 from shared.report.page.sections.reading import load_text
 
@@ -26,16 +28,19 @@ def section(document: Mapping[str, Any]) -> Section | None:
     if not document["variants"]:
         return None
     blocks: list[Block] = []
-    for heading, made in (
-        ("The swap over the same edition as it is", _shares(document)),
-        ("asgi over wsgi, as they are and after each swap", _gaps(document)),
-    ):
+    curve = curves.figures(document) if document["curve"] else []
+    parts = [("The swap over the same edition as it is", _shares(document))]
+    if not curve:
+        parts.append(("asgi over wsgi, as they are and after each swap", _gaps(document)))
+    for heading, made in parts:
         figures = [
             Figure(f"{heading}: {MEASURES[measure]}", _plot(rows, measure, heading), _table(rows, measure))
             for measure, rows in made.items()
             if rows
         ]
         blocks.append(Beside(tuple(figures)))
+    if curve:
+        blocks += [Text(curves.HINT, "note"), Beside(tuple(curve))]
     points = [Point(f"{variant['label']}: {_also(variant)}.") for variant in document["variants"] if _also(variant)]
     points += [_crossing(crossing, str(document["curve"])) for crossing in document["crossings"]]
     if points:
