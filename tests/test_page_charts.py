@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from shared.report.page.charts import plot
 from shared.report.page.charts import scale
 from shared.report.page.charts.bars import Bar
 from shared.report.page.charts.bars import Group
@@ -159,7 +160,7 @@ def test_line_goes_through_its_readings() -> None:
     for (x, y), place in zip(points, places, strict=True):
         assert percent(place, "x") == pytest.approx(x / 10, abs=0.05)
         # The curve's own height is that of the plot, 1,000 of its units.
-        assert float(place.attrib["y"]) == pytest.approx(26 + 220 * y / 1000, abs=0.5)
+        assert float(place.attrib["y"]) == pytest.approx(plot.TOP + plot.PLOT * y / 1000, abs=0.5)
     assert len(list(of_class(root, "whisker"))) == 3
     assert {"1", "32", "connections (logarithmic)"} <= {each.text for each in root.iter("text")}
 

@@ -79,13 +79,14 @@ def _pair(
     """Return throughput and tail beside each other."""
     seed = comparison.manifest.seed
     is_open = across != MODELS[0][1]
+    what = "the offered rate" if is_open else across
     rates = [Series(name, tuple(_reading(x, cell, "rps", seed) for x, cell in cells)) for name, cells in found.items()]
     slow = [
         Series(name, tuple(_reading(x, cell, "p99", seed) for x, cell in cells if "p99" in cell.percentiles_s))
         for name, cells in found.items()
     ]
     left = Figure(
-        f"{scenario}: requests per second",
+        f"{scenario}: {'answers' if is_open else 'requests'} per second against {what}",
         line_chart(
             rates,
             title="answers per second" if is_open else "requests per second",
@@ -109,7 +110,7 @@ def _pair(
             is_log=True,
             bands=_bands(comparison, scenario, "p99", places),
         )
-        title = f"{scenario}: 99th percentile of response times"
+        title = f"{scenario}: 99th percentile of response times against {what}"
         parts.append(Figure(title, chart, None, comparison.subjects, "lines"))
     return Beside(tuple(parts))
 

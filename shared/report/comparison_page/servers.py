@@ -26,7 +26,8 @@ QUEUED = 0.05
 HINT = (
     "Medians over rounds, without intervals: they say where time and memory went, not by how much the two differ. Per "
     "answer: per answer with a 2xx status, ramps included. Read from kernel, database and /metrics before and after "
-    "each round; sessions are counted several times a second during it."
+    "each round; sessions are counted several times a second during it. A dash: there is no such thing, or it was not "
+    "measured."
 )
 # What was not measured: why, and what to do. For applications and services that were brought there is less to do.
 MISSING: Mapping[Part, tuple[str, str, str]] = {
@@ -94,42 +95,49 @@ def reading(sides: Mapping[str, Observed]) -> str:
     Args:
         sides: What each subject's server used.
     """
-    said = [f"{'; '.join(parts)}." for parts in (list(_processor(sides)), list(_queues(sides))) if parts]
+    said = [*_processor(sides), *_queues(sides)]
     statements = {format.per_request(each.statements) for each in sides.values() if each.statements is not None}
     if len(statements) == 1 and len(sides) > 1 and statements != {"0"}:
-        said.append(f"{'Both' if len(sides) == 2 else 'All'} ran {statements.pop()} SQL statements per answer.")
+        number = statements.pop()
+        many = "statement" if number == "1" else "statements"
+        said.append(f"{'Both' if len(sides) == 2 else 'All'} ran {number} SQL {many} per answer.")
     elif len(statements) > 1:
         said.append("They did not run the same number of SQL statements per answer: see the doubts.")
-    return " ".join(said) or "Nothing of this points to a queue."
+    return " ".join(said)
 
 
 def _processor(sides: Mapping[str, Observed]) -> Iterable[str]:
-    for name, each in sides.items():
-        if each.cpu_s and each.system_s is not None:
-            switches = "" if each.switches is None else f" and {format.per_request(each.switches)} context switches"
-            yield (
-                f"{name} took {format.microseconds(each.cpu_s)}{format.NO_BREAK}µs of processor time per answer "
-                f"({format.share(each.system_s, each.cpu_s)} in the kernel){switches}"
-            )
+    found = [
+        f"{name} {format.microseconds(each.cpu_s)}{format.NO_BREAK}µs "
+        f"({format.share(each.system_s, each.cpu_s)} of it in the kernel)"
+        for name, each in sides.items()
+        if each.cpu_s and each.system_s is not None
+    ]
+    if found:
+        yield f"Processor time per answer: {', '.join(found)}."
+    switches = [
+        f"{name} {format.per_request(each.switches)}" for name, each in sides.items() if each.switches is not None
+    ]
+    if switches:
+        yield f"Context switches per answer: {', '.join(switches)}; each hands the processor to another thread."
 
 
 def _queues(sides: Mapping[str, Observed]) -> Iterable[str]:
     for name, each in sides.items():
-        where: list[str] = []
         if each.pool_waits is not None and each.pool_waits >= QUEUED and each.pool_wait_s is not None:
-            where.append(
-                f"for a database connection, {each.pool_waits:.2f} times per answer and "
-                f"{format.milliseconds(each.pool_wait_s)}{format.NO_BREAK}ms each time"
+            yield (
+                f"In {name} requests queued for a database connection, {each.pool_waits:.2f} waits per answer of "
+                f"{format.milliseconds(each.pool_wait_s)}{format.NO_BREAK}ms each."
             )
         if each.loop_lag_s is not None:
-            where.append(
-                f"for the event loop, up to {each.loop_lag_s * 1e3:g}{format.NO_BREAK}ms in 99{format.NO_BREAK}% of "
-                "samples"
+            yield (
+                f"The event loop of {name} was at most {each.loop_lag_s * 1e3:g}{format.NO_BREAK}ms late in "
+                f"99{format.NO_BREAK}% of samples: so long may a request that is ready wait for its turn."
             )
         if each.busy_threads is not None:
-            where.append(f"for a thread once all are busy; {each.busy_threads:.1f} were")
-        if where:
-            yield f"in {name} requests wait {', and '.join(where)}"
+            yield (
+                f"In {name} {each.busy_threads:.1f} threads were busy on average: once all are, requests wait unread."
+            )
 
 
 def _table(sides: Mapping[str, Observed]) -> Table:

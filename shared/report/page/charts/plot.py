@@ -10,7 +10,8 @@ from xml.etree import ElementTree as ET
 from shared.report.page.charts import marks
 from shared.report.page.charts import scale
 
-TOP = 26
+# Room for the title and, below it, for the text of a mark at the upper edge.
+TOP = 36
 PLOT = 220
 BOTTOM = 40
 # Sides of the plot within itself: its axes are scaled to it.

@@ -41,7 +41,7 @@ def section(document: Mapping[str, Any]) -> Section | None:
         blocks.append(Beside(tuple(figures)))
     if curve:
         blocks += [Text(curves.HINT, "note"), Beside(tuple(curve))]
-    points = [Point(f"{variant['label']}: {_also(variant)}.") for variant in document["variants"] if _also(variant)]
+    points = [Point(f"{', '.join(labels)}: {text}.") for text, labels in _alike(document).items()]
     points += [_crossing(crossing, str(document["curve"])) for crossing in document["crossings"]]
     if points:
         blocks.append(Points(tuple(points)))
@@ -79,6 +79,15 @@ def _plot(rows: list[Interval], measure: str, heading: str) -> Svg:
 
 def _table(rows: Iterable[Interval], measure: str) -> Table:
     return Table(("what", "ratio [95 %]"), tuple((row.label, row.text) for row in rows), MEASURES[measure])
+
+
+def _alike(document: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return which variants have something besides in common."""
+    found: dict[str, list[str]] = {}
+    for variant in document["variants"]:
+        if text := _also(variant):
+            found.setdefault(text, []).append(str(variant["label"]))
+    return found
 
 
 def _also(variant: Mapping[str, Any]) -> str:
