@@ -12,6 +12,7 @@ import httpx
 import psycopg2
 import psycopg2.extensions
 import pytest
+from playwright.sync_api import Browser
 from sqlalchemy.engine import make_url
 
 from shared import postgres
@@ -19,6 +20,7 @@ from shared.config import Edition
 from shared.config import Settings
 from shared.lab.services.process import Service
 from shared.lab.services.process import edition_spec
+from tests.browser import chromium
 
 # The secret with which tests, like the parity check, may fix random numbers.
 CHECK_TOKEN = "token-of-the-tests"
@@ -117,4 +119,11 @@ def edition(request: pytest.FixtureRequest) -> Edition:
 def client(services: dict[Edition, Service], edition: Edition) -> Iterator[httpx.Client]:
     """Return an HTTP client of the edition under test."""
     with httpx.Client(base_url=services[edition].url, timeout=20, verify=NO_TLS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Run one browser for all tests of a module."""
+    with chromium() as found:
         yield found

@@ -16,6 +16,10 @@ from shared.lab.results.record import Manifest
 from shared.lab.results.record import RequestErrors
 from shared.lab.results.record import Samples
 from shared.lab.results.record import Slice
+from shared.lab.results.server import DatabaseFigures
+from shared.lab.results.server import ProcessFigures
+from shared.lab.results.server import ServerFigures
+from shared.lab.results.server import ServiceFigures
 
 MANIFEST = Manifest(
     time_utc="2026-11-22T13:45:01+00:00",
@@ -51,6 +55,7 @@ def make_slice(
     cpu_s: float | None = 0.5,
     reconnects: int = 0,
     client_cpu_s: float = 0.2,
+    server: ServerFigures | None = None,
 ) -> Slice:
     """Return a slice with a window of one second and `rps` responses in it, evenly spread.
 
@@ -66,6 +71,7 @@ def make_slice(
         cpu_s: CPU seconds of the server.
         reconnects: Connections opened again.
         client_cpu_s: CPU seconds of the load client.
+        server: What the server used besides.
     """
     start_ns = 5 * SECOND_NS
     done_ns = start_ns + (np.arange(1, rps + 1, dtype=np.int64) * SECOND_NS) // max(rps, 1)
@@ -101,6 +107,44 @@ def make_slice(
         elapsed_s=1.0,
         server_cpu_s=cpu_s,
         server_peak_bytes=50_000_000,
+        server=server,
+    )
+
+
+def make_server_figures(subject: str, *, answers: int, pool_waits: int = 0) -> ServerFigures:
+    """Return what a server used for so many answers: a statement and two rows each, in threads or on a loop.
+
+    Args:
+        subject: wsgi tells its busy threads, any other one how late its loop was.
+        answers: How many answers it gave.
+        pool_waits: Waits for a connection, of 4 ms each.
+    """
+    is_sync = subject == "wsgi"
+    return ServerFigures(
+        processes=ProcessFigures(
+            user_s=answers * 300e-6,
+            system_s=answers * 100e-6,
+            voluntary_switches=answers * 3,
+            involuntary_switches=answers // 2,
+            threads=14 if is_sync else 5,
+            open_files=47,
+            resident_bytes=100 * 2**20,
+        ),
+        database=DatabaseFigures(
+            sessions_held=10,
+            sessions_in_use=7,
+            sessions_in_use_mean=4.5,
+            samples=5,
+            statements=answers,
+            rows=2 * answers,
+        ),
+        service=ServiceFigures(
+            pool_waits=pool_waits,
+            pool_wait_s=0.004 * pool_waits,
+            pool_timeouts=0,
+            loop_lag=None if is_sync else {"0.001": 90, "0.01": 100, "+Inf": 100},
+            busy_threads=8.5 if is_sync else None,
+        ),
     )
 
 

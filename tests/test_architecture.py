@@ -56,7 +56,7 @@ OWNERS = {
     "granian": {"shared.lab.controls.servers"},
     "orjson": {"shared.lab.controls.overrides"},
     "dotenv": {"shared.config"},
-    "jinja2": {"shared.pages", "shared.report.page.page", "shared.report.trace_page.page"},
+    "jinja2": {"shared.pages", "shared.report.html.document"},
     "offapi": {"shared.pages"},
     "opentelemetry": {"shared.trace.otlp"},
     "requests": {"shared.trace.otlp"},

@@ -9,14 +9,6 @@ from playwright.sync_api import Page
 from playwright.sync_api import expect
 
 from tests.browser import Watch
-from tests.browser import chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run one browser for all tests of the page."""
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -17,80 +16,25 @@ from shared.lab.tracing.result import ClientTimes
 from shared.lab.tracing.result import TracePair
 from shared.report.trace_page.page import page as trace_page
 from shared.trace.recorder import STAGES
+from tests.browser import PAYLOADS
 from tests.browser import Watch
-from tests.browser import chromium
+from tests.browser import check_fits
+from tests.browser import check_legible
+from tests.browser import check_policy_holds
+from tests.browser import check_runs_nothing_foreign
+from tests.browser import is_light
+from tests.browser import opener
 from tests.trace_documents import make_pair
 
-PAYLOADS = (
-    '<img src="x" onerror="alert(1)">',
-    "<script>alert(2)</script>",
-    "</script><script>alert(3)</script>",
-    "</style></title></pre></svg><svg onload=alert(4)>",
-    "\" onclick='alert(5)' x=\"",
-    "{{ 7 * 7 }}{% raw %}",
-    "\u2028\u2029\u202e\x00\x1b[31m\ud800",
-)
 OPENED = """() => [...document.querySelectorAll("details[open]")].map((stage) => stage.id)"""
-# Contrast of every text against the first ground behind it, as WCAG 2 defines it, with what falls below a limit.
-CONTRAST = """
-(least) => {
-  const rgb = (text) => {
-    const [r, g, b, a] = text.match(/[\\d.]+/g).map(Number);
-    return { light: [r, g, b].map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-      .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0), seen: a !== 0 };
-  };
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const bar = at.matches("a.opener") && element !== at && at.querySelector(".bar:not(.gap)");
-      const found = rgb(getComputedStyle(bar || at)[bar ? "fill" : "backgroundColor"]);
-      if (found.seen) return found.light;
-    }
-    throw new Error("no ground");
-  };
-  const low = [];
-  let checked = 0;
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !element.getClientRects().length) continue;
-    const style = getComputedStyle(element);
-    const [a, b] = [rgb(element.closest("svg") ? style.fill : style.color).light, ground(element)];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    checked += 1;
-    if (ratio < least) low.push(`${walker.currentNode.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
-  }
-  return [checked, low];
-}
-"""
-
 Open = Callable[..., tuple[Page, Watch]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run one browser for all tests of the page."""
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture
 def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Return a function that opens the page of a pair from a file; keywords are those of a browser context."""
-    contexts = []
-
-    def open_(pair: TracePair, **options: Any) -> tuple[Page, Watch]:
-        path = tmp_path / "trace.html"
-        path.write_text(trace_page(pair), "utf-8")
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page, watch = context.new_page(), Watch()
-        watch.attach(page)
-        page.goto(path.as_uri())
-        return page, watch
-
-    yield open_
-    for context in contexts:
-        context.close()
+    with opener(browser, tmp_path / "trace.html") as open_text:
+        yield lambda pair, **options: open_text(trace_page(pair), **options)
 
 
 def planted() -> TracePair:
@@ -265,75 +209,43 @@ def test_page_runs_nothing_that_a_request_brought(open_page: Open) -> None:
     page.get_by_role("button", name="Open all").click()
     assert len(page.evaluate(OPENED)) > 20
     page.mouse.wheel(0, 5_000)
-    for opener in page.locator("a.opener").all()[:3]:
-        opener.focus()
+    for bar in page.locator("a.opener").all()[:3]:
+        bar.focus()
         page.keyboard.press("Enter")
-    assert watch.troubles == []
-    assert watch.requests == [page.url]
-    assert page.locator("script").count() == 1
-    assert page.locator("img").count() == 0
-    assert page.locator("[onerror], [onload], [onclick]").count() == 0
-    text = page.locator("body").inner_text()
-    for payload in PAYLOADS[:-1]:
-        assert payload in text
-    assert "\\u2028\\u2029\\u202e\\x00\\x1b[31m\\ud800" in text
+    check_runs_nothing_foreign(page, watch)
+    assert "\\u2028\\u2029\\u202e\\x00\\x1b[31m\\ud800" in page.locator("body").inner_text()
 
 
 def test_page_runs_no_script_or_style_but_its_own(open_page: Open) -> None:
     """The policy holds: what came to stand in the page in spite of all escaping would not run."""
     page, watch = open_page(make_pair())
-    arrived: list[str] = []
-    page.on("requestfinished", lambda request: arrived.append(request.url))
-    page.evaluate(
-        """() => {
-          document.body.insertAdjacentHTML("beforeend", "<img src='https://example.com/' onerror='alert(1)'>");
-          const script = document.createElement("script");
-          script.textContent = "alert(2)";
-          document.body.append(script);
-          document.body.insertAdjacentHTML("beforeend", "<p id='styled' style='color: red'>text</p>");
-        }"""
-    )
-    page.wait_for_timeout(100)
-    assert [trouble for trouble in watch.troubles if "Content Security Policy" not in trouble] == []
-    assert len(watch.troubles) >= 3
-    assert arrived == []
-    assert page.locator("#styled").evaluate("(e) => getComputedStyle(e).color") != "rgb(255, 0, 0)"
+    check_policy_holds(page, watch)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_legible(open_page: Open, scheme: str) -> None:
     page, _ = open_page(make_pair(), color_scheme=scheme)
     page.get_by_role("button", name="Open all").click()
-    checked, low = page.evaluate(CONTRAST, 4.5)
-    assert low == []
-    assert checked > 300
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    check_legible(page)
+    assert is_light(page) == (scheme == "light")
 
 
 def test_page_in_print_is_light_and_open(open_page: Open) -> None:
     page, _ = open_page(make_pair(), color_scheme="dark", viewport={"width": 720, "height": 1000})
     page.emulate_media(media="print")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert is_light(page)
     expect(page.locator("table.stages")).to_be_visible()
     expect(page.locator("#wsgi-stage-1-facts pre")).to_be_visible()
     expect(page.get_by_role("button", name="Open all")).to_be_hidden()
-    checked, low = page.evaluate(CONTRAST, 4.5)
-    assert low == []
-    assert checked > 300
-    assert page.evaluate("document.documentElement.scrollWidth") <= 720
+    check_legible(page)
+    check_fits(page, 720)
 
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_page_fits_the_screen(open_page: Open, width: int) -> None:
     page, _ = open_page(planted(), viewport={"width": width, "height": 800})
     page.get_by_role("button", name="Open all").click()
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    sizes = page.evaluate(
-        """() => [...document.querySelectorAll("td, th, dd, dt, pre, p, text, summary span")]
-          .map((element) => parseFloat(getComputedStyle(element).fontSize))"""
-    )
-    assert min(sizes) >= 11
+    check_fits(page, width)
 
 
 def test_page_works_without_javascript(open_page: Open) -> None:

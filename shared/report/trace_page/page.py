@@ -1,23 +1,13 @@
-"""One request in both editions as one HTML page that needs nothing else: no network, no fonts, not even its script.
+"""One request in both editions as one HTML document; geometry stands in SVG attributes."""
 
-Geometry stands in SVG attributes and every value is escaped by the template; the page's own policy lets the browser run
-its script and its style, by their hashes, and load nothing.
-"""
-
-import base64
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-
-from jinja2 import Environment
-from jinja2 import PackageLoader
-from jinja2 import StrictUndefined
 
 from shared.config import Edition
 from shared.lab.tracing.result import TracedRequest
 from shared.lab.tracing.result import TracePair
 from shared.report import format
+from shared.report.html.document import document as html_document
 from shared.report.trace_page import comparison
 from shared.report.trace_page import facts
 from shared.report.trace_page import lanes
@@ -83,11 +73,10 @@ class Side:
 
 def page(pair: TracePair) -> str:
     """Return the page: one HTML document, to be written as UTF-8."""
-    environment = _environment()
-    # The files of the page itself, not values: nothing of a trace is ever part of a script or a style.
-    style, script = (_source(environment, name) for name in ("trace.css", "trace.js"))
     axis = lanes.make_axis(pair)
-    return environment.get_template("trace.html").render(
+    return html_document(
+        "shared.report.trace_page",
+        "trace",
         request=facts.visible(f"{pair.method} {pair.target}"),
         command=facts.visible(pair.command),
         reveals=pair.wsgi.document["reveals_values"] or pair.asgi.document["reveals_values"],
@@ -99,31 +88,7 @@ def page(pair: TracePair) -> str:
         ],
         ticks=[(axis.at(tick), _tick(tick)) for tick in axis.ticks()],
         geometry=lanes,
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
     )
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("shared.report.trace_page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _tick(time_ns: int) -> str:

@@ -1,8 +1,4 @@
-"use strict";
-// The page works without any of this: bars are links, stages are <details>. What is added: the space bar on a bar,
-// focus that follows, all stages at once, and everything open on paper.
-const all = (selector) => document.querySelectorAll(selector);
-
+// Bars are links. What is added: the space bar on a bar, and focus that follows.
 function openStage(id) {
   const stage = document.getElementById(id);
   const details = stage && stage.closest("details");
@@ -23,19 +19,3 @@ for (const opener of all("a.opener")) {
     if (event.key === " " || event.key === "Enter") open(event);
   });
 }
-
-const buttons = document.getElementById("open-all");
-buttons.hidden = false;
-buttons.addEventListener("click", (event) => {
-  if (!(event.target instanceof HTMLButtonElement)) return;
-  for (const details of all("details")) details.open = event.target.dataset.open === "1";
-});
-
-let closed = [];
-addEventListener("beforeprint", () => {
-  closed = [...all("details:not([open], .between)")];
-  for (const details of closed) details.open = true;
-});
-addEventListener("afterprint", () => {
-  for (const details of closed) details.open = false;
-});
