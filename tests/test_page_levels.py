@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -57,14 +58,15 @@ def test_places_over_decades_are_logarithmic() -> None:
     assert axis.at(32) - axis.at(8) == pytest.approx(axis.at(128) - axis.at(32), abs=0.01)
 
 
-def test_logarithmic_places_have_one_for_0() -> None:
-    axis = scale.places(LEVELS)
-    at = [axis.at(level) for level in LEVELS]
-    assert at == sorted(at)
+@pytest.mark.parametrize("knee", [1.0, 20.0])
+def test_logarithmic_places_have_one_for_0(knee: float) -> None:
+    axis = scale.places([level * knee for level in LEVELS])
+    at = [axis.at(level * knee) for level in LEVELS]
     assert at[0] == scale.LABELS
-    # Far from 0 as on any logarithmic axis: a decade is a decade, whichever.
-    assert axis.at(1000 - 1) >= at[3]
-    assert (at[3] - at[2]) / (at[2] - at[1]) == pytest.approx(math.log(101 / 11) / math.log(11 / 2), abs=0.01)
+    # As the logarithm of 1 + v, in units of the smallest level that is not 0: near 0 steps are no ratios.
+    steps = [right - left for left, right in pairwise(at)]
+    expected = [math.log(2), math.log(11 / 2), math.log(101 / 11)]
+    assert [step / steps[0] for step in steps] == pytest.approx([each / expected[0] for each in expected], abs=0.01)
 
 
 @pytest.mark.parametrize("values", [[0.0], [5.0], [0.0, 3.0], [0.0, 0.0]])

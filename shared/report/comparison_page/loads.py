@@ -98,7 +98,7 @@ def _pair(
         _table(scenario, across, rates, slow),
         comparison.subjects,
         "lines",
-        "Dashed: as many answers as requests were offered." if is_open else "",
+        "Thin and grey: as many answers as requests were offered." if is_open else "",
     )
     parts: list[Block] = [left]
     if any(line.readings for line in slow):
