@@ -11,54 +11,23 @@ from shared.lab.factors import crossing
 from shared.lab.factors import shares
 from shared.lab.factors.result import FactorStudy
 from shared.lab.factors.result import Measured
-from shared.lab.factors.result import Passed
-from shared.lab.factors.result import Side
-from shared.lab.planning.plan import Load
 from shared.report import factors as report
+from shared.report import factors_export
+from tests.factor_studies import APART
+from tests.factor_studies import AT
+from tests.factor_studies import CROSSING
+from tests.factor_studies import made_side
+from tests.factor_studies import made_study
 from tests.lab_records import make_comparison
 from tests.lab_records import make_slice
 
 LEVELS = np.array([0.0, 1.0, 10.0, 100.0])
-AT = Load(32)
-# Requests per second by level; the WSGI edition is ahead nearby, the ASGI edition far away.
-CROSSING: dict[Edition, dict[float, int]] = {"wsgi": {0: 2_000, 10: 1_000}, "asgi": {0: 1_000, 10: 2_000}}
-APART: dict[Edition, dict[float, int]] = {"wsgi": {0: 2_000, 10: 1_000}, "asgi": {0: 4_000, 10: 2_000}}
 
 
 def noisy(values: list[float], *, rounds: int = 10, scatter: float = 0.02, seed: int = 1) -> crossing.Floats:
     generator = np.random.default_rng(seed)
     found: crossing.Floats = np.array(values) * np.exp(generator.normal(0, scatter, size=(rounds, len(values))))
     return found
-
-
-def made_side(edition: Edition, subject: str, value: str) -> Side:
-    if subject == edition:
-        return Side(edition, subject, {}, (), None)
-    return Side(edition, subject, {"latency": value}, ("through a proxy",), Passed(166, ("some words",)))
-
-
-def made_study(rates: dict[Edition, dict[float, int]], *, curve: str = "latency") -> FactorStudy:
-    """Return what is found where every level has its rates, the editions as they are those of level 0."""
-    pieces = []
-    for i in range(4):
-        for edition, by_level in rates.items():
-            pieces.append(make_slice(edition, rps=by_level[0], round_index=i))
-            for level, rps in by_level.items():
-                subject = f"{edition} latency={level:g}"
-                pieces.append(make_slice(subject, rps=rps, round_index=i, time_s=1 / rps))
-    comparison = make_comparison(pieces, subjects=list(dict.fromkeys(piece.subject for piece in pieces)))
-    variants = [
-        Measured(
-            f"latency={level:g}",
-            level,
-            (
-                made_side("wsgi", f"wsgi latency={level:g}", f"{level:g}"),
-                made_side("asgi", f"asgi latency={level:g}", f"{level:g}"),
-            ),
-        )
-        for level in rates["wsgi"]
-    ]
-    return shares.study(comparison, variants, curve=curve)
 
 
 def test_curves_cross_where_straight_lines_between_levels_do() -> None:
@@ -198,9 +167,7 @@ def test_words_tell_where_curves_cross_who_is_ahead_and_what_else_differs() -> N
 
 
 def test_record_holds_everything_but_the_samples() -> None:
-    stream = io.StringIO()
-    report.print_json(made_study(CROSSING), stream)
-    found = json.loads(stream.getvalue())
+    found = json.loads(factors_export.as_json(made_study(CROSSING)))
     assert (found["schema_version"], found["kind"], found["curve"]) == (1, "factors", "latency")
     assert found["manifest"]["seed"] == 7
     assert found["variants"][1]["sides"][0]["swapped"] == {"latency": "10"}

@@ -1,6 +1,7 @@
 """What every command needs: the application, its messages, and the database for as long as it is used."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from ..errors import CommandError
 from ..errors import EnvironmentFailure
 
 RESULTS = Path("results")
+# As shells count a command that SIGINT ended; typer leaves with it, and without a word.
+INTERRUPTED = 128 + signal.SIGINT
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 # What a command finds goes to standard output, all that is said about it goes here.
@@ -31,6 +34,10 @@ def main() -> None:
         if is_debug:
             raise
         sys.exit(_explain(error))
+    except SystemExit as end:
+        if end.code == INTERRUPTED and _is_by_interrupt(end):
+            messages.print("Interrupted: everything that was started for this has been stopped", markup=False)
+        raise
     except BrokenPipeError:
         # Whoever read the output has enough; what is left in the buffer must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -46,6 +53,14 @@ def _explain(error: AppError) -> int:
     else:
         messages.print(f"Failed: {error}", markup=False)
     return error.exit_code
+
+
+def _is_by_interrupt(end: SystemExit) -> bool:
+    """Tell whether Ctrl-C is behind the end of a command, and not the exit code of something that it ran."""
+    cause: BaseException | None = end
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
 def progress(text: str) -> None:

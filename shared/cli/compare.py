@@ -12,7 +12,6 @@ from typing import TextIO
 import typer
 
 from .. import config
-from ..errors import CheckFailed
 from ..errors import NotComparable
 from ..errors import UsageError
 from . import foreign
@@ -21,8 +20,8 @@ from .app import database
 from .app import messages
 from .app import progress
 from .factors import compare_factors
-from .factors import require_alone
 from .report import write_report
+from .verdict import require_met
 
 if TYPE_CHECKING:
     from ..lab.planning.plan import Plan
@@ -85,7 +84,6 @@ def compare(
     from ..report.servers import print_servers
     from ..report.summary import print_summary
     from ..report.table import PLAIN_WIDTH
-    from ..report.thresholds import line
 
     # What is typed wrongly must not show after two minutes.
     exported = export.choose(wants_json=as_json, wants_csv=as_csv, wants_markdown=as_markdown)
@@ -119,8 +117,13 @@ def compare(
     if others is not None:
         plan = others.plan(plan)
     if factor:
-        require_alone(csv=as_csv, markdown=as_markdown, fail_if=bool(wanted))
-        compare_factors(settings, plan, factor, is_window_given=seconds is not None, dry_run=dry_run, as_json=as_json)
+        compare_factors(
+            *(settings, plan, factor, wanted),
+            is_window_given=seconds is not None,
+            dry_run=dry_run,
+            exported=exported,
+            verbose=verbose,
+        )
         return
     thresholds.require_known(wanted, editions.names(plan) if others is None else others.names(plan))
     if dry_run:
@@ -138,16 +141,11 @@ def compare(
         text = validity.line(validations.newest(RESULTS, measured.manifest))
         print(textwrap.fill(text, PLAIN_WIDTH, subsequent_indent="  "))
     else:
-        print(exported(measured), end="")
+        print(export.TEXT_OF[exported](measured), end="")
     sys.stdout.flush()
     messages.print(f"Report: {write_report(measured, path)}", markup=False)
     messages.print(f"Raw samples and manifest: {path}", markup=False)
-    judged = thresholds.judge(measured, wanted)
-    missed = [judgement for judgement in judged if not judgement.is_met]
-    for judgement in missed:
-        messages.print(line(judgement), markup=False)
-    if missed:
-        raise CheckFailed(f"Of {len(judged)} thresholds {len(missed)} not met", hint=f"The result is in {path}")
+    require_met(thresholds.judge(measured, wanted), path)
 
 
 def _measure_editions(plan: "Plan", settings: config.Settings, differences: TextIO) -> "tuple[Comparison, Path]":

@@ -4,14 +4,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from ..config import Settings
-from ..errors import UsageError
-from ..lab.planning.plan import Plan
 from .app import RESULTS
 from .app import database
 from .app import messages
 from .app import progress
+from .verdict import require_met
+
+if TYPE_CHECKING:
+    from ..lab.planning.plan import Plan
+    from ..lab.results.thresholds import Threshold
+    from ..report.export import Format
 
 
 def factors() -> None:
@@ -29,52 +34,46 @@ def factors() -> None:
 
 def compare_factors(
     settings: Settings,
-    plan: Plan,
+    plan: "Plan",
     words: Sequence[str],
+    wanted: "Sequence[Threshold]",
     *,
     is_window_given: bool,
     dry_run: bool,
-    as_json: bool,
+    exported: "Format | None",
+    verbose: bool,
 ) -> None:
     """Compare variants with both editions as they are; see the options of `compare`.
 
     Raises:
-        UsageError: If a factor, a value or a combination cannot be.
+        UsageError: If a factor, a value or a combination cannot be, or a threshold is about nothing here.
+        CheckFailed: If a threshold is not met.
     """
     from ..lab.factors import choice
+    from ..lab.factors import judgement
     from ..lab.factors import parity
     from ..lab.factors import run
-    from ..report.factors import print_json
+    from ..lab.results import thresholds
+    from ..report import factors_export
     from ..report.factors import print_study
     from ..report.plan import print_plan
+    from ..report.servers import print_servers
 
     variants = choice.choose(words, settings)
     planned = replace(plan, timing=run.fitted(plan.timing, variants, is_window_given=is_window_given))
+    thresholds.require_known(wanted, judgement.names(planned, [variant.label for variant in variants]))
     if dry_run:
         # The editions themselves are checked, too.
         print_plan(planned, run.subjects(variants), sys.stdout, checks=1 + len(parity.checked(variants)))
         return
     with database(settings) as url:
         study, path = run.compare_factors(settings, url, planned, variants, directory=RESULTS, progress=progress)
-    (print_json if as_json else print_study)(study, sys.stdout)
+    if exported is None:
+        print_study(study, sys.stdout)
+        if verbose:
+            print_servers(study.comparison, sys.stdout)
+    else:
+        print(factors_export.TEXT_OF[exported](study), end="")
     sys.stdout.flush()
     messages.print(f"Shares, gaps and manifest: {path}", markup=False)
-
-
-def require_alone(**options: bool) -> None:
-    """Refuse options of `compare` that a comparison of factors does not know.
-
-    Args:
-        options: Whether each was given, by its name.
-
-    Raises:
-        UsageError: If one was.
-    """
-    for name, is_given in options.items():
-        if is_given:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(
-                f"{option} does not go with --factor",
-                why="it is about the two editions alone",
-                hint="Leave it out, or read result.json; --json prints it",
-            )
+    require_met(judgement.judge(study, wanted), path)

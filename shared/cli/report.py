@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from .app import RESULTS
 from .app import progress
 
@@ -23,7 +24,14 @@ def report(
 
     path = results.find(result, RESULTS)
     progress(f"reading {path}")
-    print(write_report(result_file.load(path), path), file=sys.stdout)
+    comparison = result_file.load(path)
+    if comparison.kind == "factors":
+        raise UsageError(
+            f"{path.parent} has no page of its own",
+            why="it is a comparison of factors, which stands on the page of a comparison of the editions",
+            hint="make report shows the newest one there; `wsgi-vs-asgi diff` compares two of them",
+        )
+    print(write_report(comparison, path), file=sys.stdout)
 
 
 def write_report(comparison: "Comparison", path: Path) -> Path:
@@ -33,7 +41,6 @@ def write_report(comparison: "Comparison", path: Path) -> Path:
         comparison: With its slices.
         path: Its result.json; results of other commands are looked for beside its directory.
     """
-    from ..errors import UsageError
     from ..lab.results import directory as results
     from ..report.comparison_page.companions import Companion
     from ..report.comparison_page.page import page

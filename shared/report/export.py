@@ -4,8 +4,13 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
 from dataclasses import fields
+from types import MappingProxyType
+from typing import Literal
 
 from shared.errors import UsageError
 from shared.lab.results.record import CellSummary
@@ -13,25 +18,31 @@ from shared.lab.results.record import Comparison
 from shared.lab.results.record import Doubt
 from shared.lab.results.server import ServerSummary
 from shared.lab.results.summary import VALUE_OF
+from shared.lab.statistics import Ratio
 from shared.report.table import Sheet
 from shared.report.table import bench_sheet
 from shared.report.table import comparison_sheet
 
+Format = Literal["json", "csv", "markdown"]
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
+FIGURE_HEADS = (
+    *("scenario", "load", "subject", "rps", *(f"{name}_s" for name in PERCENTILES)),
+    *("errors", "rejected", "cpu_s_per_request", "peak_bytes"),
+)
 # Each is one number; memory over the rounds is several.
 SERVER_COLUMNS = tuple(field.name for field in fields(ServerSummary) if field.name != "resident_bytes")
 # What Markdown, or a table of it, would take for its own.
 MARKUP = str.maketrans({"\\": "\\\\", "|": "\\|", "`": "\\`", "*": "\\*", "<": "&lt;", "\r": " ", "\n": " "})
 
 
-def choose(*, wants_json: bool, wants_csv: bool, wants_markdown: bool) -> Callable[[Comparison], str] | None:
-    """Return what makes the text in the format that is asked for; None if none is.
+def choose(*, wants_json: bool, wants_csv: bool, wants_markdown: bool) -> Format | None:
+    """Return the format that is asked for; None if none is.
 
     Raises:
         UsageError: If more than one is asked for.
     """
-    wishes = ((as_json, wants_json), (as_csv, wants_csv), (as_markdown, wants_markdown))
-    chosen = [make for make, is_wanted in wishes if is_wanted]
+    wishes: tuple[tuple[Format, bool], ...] = (("json", wants_json), ("csv", wants_csv), ("markdown", wants_markdown))
+    chosen = [name for name, is_wanted in wishes if is_wanted]
     if len(chosen) > 1:
         raise UsageError("Only one format can be printed", hint="give one of --json, --csv and --markdown")
     return chosen[0] if chosen else None
@@ -70,45 +81,72 @@ def as_csv(comparison: Comparison) -> str:
     server per 2xx response, peak_bytes its resident memory. The ratio columns are empty for the baseline. The last ones
     tell what the server used, named and meant as in ServerSummary.
     """
-    ratios = [f"{measure}_over_{comparison.baseline}" for measure in VALUE_OF]
-    heads = [
-        *("scenario", "load", "subject", "rps", *(f"{name}_s" for name in PERCENTILES)),
-        *("errors", "rejected", "cpu_s_per_request", "peak_bytes"),
-        *(f"{ratio}{end}" for ratio in ratios for end in ("", "_low", "_high")),
-        *SERVER_COLUMNS,
+    cells = [
+        (*figures(cell), *ratio_columns(_ratios(comparison, cell)), *server_figures(cell)) for cell in comparison.cells
     ]
+    return csv_text((*FIGURE_HEADS, *ratio_heads(comparison.baseline), *SERVER_COLUMNS), cells)
+
+
+def csv_text(heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """Return lines under a line of names; None is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heads)
-    for cell in comparison.cells:
-        writer.writerow(
-            [
-                *(cell.scenario, str(cell.load), cell.subject, cell.achieved_rps),
-                *map(cell.percentiles_s.get, PERCENTILES),
-                *(cell.error_count, cell.rejected_count, cell.server_cpu_s_per_request, cell.server_peak_bytes),
-                *_ratios(comparison, cell),
-                *(None if cell.server is None else getattr(cell.server, name) for name in SERVER_COLUMNS),
-            ]
-        )
+    writer.writerows(lines)
     return text.getvalue()
+
+
+def figures(cell: CellSummary) -> tuple[object, ...]:
+    """Return a cell's columns under FIGURE_HEADS."""
+    return (
+        *(cell.scenario, str(cell.load), cell.subject, cell.achieved_rps),
+        *map(cell.percentiles_s.get, PERCENTILES),
+        *(cell.error_count, cell.rejected_count, cell.server_cpu_s_per_request, cell.server_peak_bytes),
+    )
+
+
+def server_figures(cell: CellSummary) -> tuple[object, ...]:
+    """Return a cell's columns under SERVER_COLUMNS."""
+    return tuple(None if cell.server is None else getattr(cell.server, name) for name in SERVER_COLUMNS)
+
+
+def ratio_heads(below: str) -> tuple[str, ...]:
+    """Return the names of the columns of every ratio to something and of the ends of its interval."""
+    return tuple(f"{measure}_over_{below}{end}" for measure in VALUE_OF for end in ("", "_low", "_high"))
+
+
+def ratio_columns(ratios: Iterable[Ratio | None]) -> tuple[float | None, ...]:
+    """Return value and interval of one ratio for each measure, in the order of the heads."""
+    return tuple(
+        value
+        for ratio in ratios
+        for value in ((None, None, None) if ratio is None else (ratio.value, ratio.low, ratio.high))
+    )
 
 
 def as_markdown(comparison: Comparison) -> str:
     """Return the printed table as one of GitHub's, then every doubt and every note as a list."""
     sheet = comparison_sheet(comparison) if comparison.kind == "compare" else bench_sheet(comparison)
+    return markdown(sheet, comparison.doubts)
+
+
+def markdown(sheet: Sheet, doubts: Iterable[Doubt]) -> str:
+    """Return a table as one of GitHub's, then doubts and its notes as a list."""
     lines = [*_table(sheet), ""]
-    lines += [_doubt(doubt, shows_load=sheet.shows_loads) for doubt in comparison.doubts]
+    lines += [_doubt(doubt, shows_load=sheet.shows_loads) for doubt in doubts]
     lines += [f"- {_escape(note)}" for note in sheet.notes]
     return "\n".join(lines) + "\n"
 
 
-def _ratios(comparison: Comparison, cell: CellSummary) -> list[float | None]:
-    """Return value and interval of each of a cell's ratios to the baseline."""
-    columns: list[float | None] = []
-    for measure in VALUE_OF:
-        ratio = comparison.ratio(cell.scenario, cell.load, cell.subject, measure)
-        columns += [None] * 3 if ratio is None else [ratio.value, ratio.low, ratio.high]
-    return columns
+# How a comparison is printed in each format.
+TEXT_OF: Mapping[Format, Callable[[Comparison], str]] = MappingProxyType(
+    {"json": as_json, "csv": as_csv, "markdown": as_markdown}
+)
+
+
+def _ratios(comparison: Comparison, cell: CellSummary) -> list[Ratio | None]:
+    """Return each of a cell's ratios to the baseline."""
+    return [comparison.ratio(cell.scenario, cell.load, cell.subject, measure) for measure in VALUE_OF]
 
 
 def _table(sheet: Sheet) -> list[str]:

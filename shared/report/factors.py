@@ -1,6 +1,5 @@
 """A comparison of factors in tables and words: what each swap changes, the editions' gap then, where curves cross."""
 
-import json
 from collections.abc import Callable
 from collections.abc import Iterator
 from typing import TextIO
@@ -9,6 +8,7 @@ from shared.lab.factors.catalogue import BY_NAME
 from shared.lab.factors.catalogue import CATALOGUE
 from shared.lab.factors.catalogue import EDITIONS
 from shared.lab.factors.catalogue import Factor
+from shared.lab.factors.result import AS_THEY_ARE
 from shared.lab.factors.result import Crossing
 from shared.lab.factors.result import FactorStudy
 from shared.lab.planning.plan import Workload
@@ -23,7 +23,6 @@ from shared.report.table import Row
 from shared.report.table import Sheet
 from shared.report.table import draw
 
-AS_THEY_ARE = "as they are"
 GAP_MEASURES: tuple[Measure, ...] = ("rps", "p50", "p99", "cpu")
 # What a curve's measure is called in a sentence: the thing that the edition ahead has more of.
 MORE_OF: dict[Measure, str] = {"rps": "the higher throughput", "p50": "the longer median response time"}
@@ -33,12 +32,6 @@ def print_study(study: FactorStudy, stream: TextIO) -> None:
     """Print everything that a comparison of factors found."""
     draw(share_sheet(study), stream)
     draw(gap_sheet(study), stream)
-
-
-def print_json(study: FactorStudy, stream: TextIO) -> None:
-    """Print a comparison of factors as the JSON object of its result.json."""
-    json.dump(study.document(""), stream, indent=1, ensure_ascii=False)
-    stream.write("\n")
 
 
 def share_sheet(study: FactorStudy) -> Sheet:

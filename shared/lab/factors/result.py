@@ -13,6 +13,8 @@ from shared.lab.statistics import Ratio
 
 # 1: first version.
 FACTORS_SCHEMA_VERSION = 1
+# What the editions without a swap are called where variants are named.
+AS_THEY_ARE = "as they are"
 
 # Whether two curves cross between the lowest and the highest level: shown, shown not to, or neither.
 Verdict = Literal["cross", "apart", "not shown"]
@@ -65,6 +67,10 @@ class Measured:
     label: str
     level: float | None
     sides: tuple[Side, Side]
+
+    def subject(self, edition: Edition) -> str:
+        """Return the name of an edition's subject; that of the edition itself where nothing was swapped."""
+        return next(side.subject for side in self.sides if side.edition == edition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,10 @@ class FactorStudy:
         wanted = (scenario, load, label, measure)
         found = (g for g in self.gaps if (g.scenario, g.load, g.label, g.measure) == wanted)
         return next((gap.ratio for gap in found), None)
+
+    def subject(self, label: str, edition: Edition) -> str:
+        """Return what was measured as an edition in a variant; the edition itself for an empty label."""
+        return next((each.subject(edition) for each in self.variants if each.label == label), edition)
 
     def document(self, samples: str) -> dict[str, object]:
         """Return it as one JSON object, without what stands in the comparison's own file.

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from typing import get_args
 from zipfile import BadZipFile
 
 import numpy as np
@@ -84,22 +85,27 @@ def write(comparison: Comparison, path: Path) -> None:
 
 
 def load(path: Path, *, with_samples: bool = True) -> Comparison:
-    """Read a comparison back.
+    """Read a comparison back; of a comparison of factors, what was measured in it.
 
     Args:
         path: Its JSON file.
         with_samples: Whether to read the raw samples, too; without them it has no slices.
 
     Raises:
-        UsageError: If the file cannot be read, is not a result, one of another schema version, or damaged.
+        UsageError: If the file cannot be read, is not a comparison, one of another schema version, or damaged.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        version = data["schema_version"]
+        version, kind = data["schema_version"], data.get("kind")
+        # The file of a comparison of factors holds what was computed, and names the one with the figures.
+        if kind == "factors" and "comparison" in data:
+            return load(path.with_name(data["comparison"]), with_samples=with_samples)
     except OSError as error:
         raise UsageError(f"Cannot read {path}", why=error.strerror or str(error), hint=WHERE) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} is not a result", why=f"{type(error).__name__}: {error}", hint=WHERE) from error
+    if isinstance(kind, str) and kind not in get_args(ResultKind):
+        raise UsageError(f"{path} is no comparison", why=f"it holds a result of kind {kind}", hint=WHERE)
     if version != SCHEMA_VERSION:
         raise UsageError(
             f"{path} has schema version {version!r}",

@@ -31,6 +31,8 @@ FORMS = "'asgi:/db:p99>50ms', 'asgi:/db@32:p99>50ms' or 'asgi_over_wsgi:/db:rps<
 # Written in one way only, so that every threshold prints back as it was read.
 LOAD = re.compile(r"[1-9][0-9]{0,8}|[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?/s( constant)?")
 LOADLIKE = re.compile(r"[0-9.]+(/s.*)?$")
+# A variant may hold colons: asgi[asgi:loop=asyncio].
+VARIANT = re.compile(r"(?P<subject>[^:\[\]]+)\[(?P<variant>[^\[\]]+)\]:")
 # The longer operator first, or >= would be read as > and a value that begins with =.
 CONDITION = re.compile(r"(?P<measure>[^<>=]+)(?P<operator>>=|<=|>|<)(?P<number>[0-9]*\.?[0-9]+)(?P<unit>.*)")
 
@@ -47,6 +49,7 @@ class Threshold:
         operator: One of OPERATORS.
         number: The bound as it was written.
         unit: Its unit, one of UNITS_S; empty for a number without one.
+        variant: Name of the only variant that it is about in a comparison of factors; None for every one.
     """
 
     subject: str
@@ -56,11 +59,13 @@ class Threshold:
     operator: str
     number: str
     unit: str
+    variant: str | None = None
 
     def __str__(self) -> str:
         """Return the text it was read from."""
+        subject = self.subject if self.variant is None else f"{self.subject}[{self.variant}]"
         load = "" if self.load is None else f"@{self.load}"
-        return f"{self.subject}:{self.scenario}{load}:{self.measure}{self.operator}{self.number}{self.unit}"
+        return f"{subject}:{self.scenario}{load}:{self.measure}{self.operator}{self.number}{self.unit}"
 
     @property
     def is_ratio(self) -> bool:
@@ -82,12 +87,14 @@ class Names:
         baseline: The subject below the line of every ratio.
         scenarios: Names of its scenarios.
         loads: Loads under each of which every scenario is measured.
+        variants: Names of what a comparison of factors measures the subjects as; none in any other.
     """
 
     subjects: tuple[str, ...]
     baseline: str
     scenarios: tuple[str, ...]
     loads: tuple[Load, ...]
+    variants: tuple[str, ...] = ()
 
     @property
     def ratios(self) -> tuple[str, ...]:
@@ -121,14 +128,14 @@ class Judgement:
 def parse(text: str) -> Threshold:
     """Return the threshold that a text means.
 
-    The subject ends at the first colon and the measure begins after the last one: what lies between is the scenario,
-    which may hold colons itself. A number after its last @ is the load, so a scenario whose own name ends like that
-    can be named only together with its load.
+    The subject ends at the first colon, or behind the variant that it names in brackets; the measure begins after the
+    last one: what lies between is the scenario, which may hold colons itself. A number after its last @ is the load, so
+    a scenario whose own name ends like that can be named only together with its load.
 
     Raises:
         UsageError: If the text is no threshold, or its measure, unit or value cannot be.
     """
-    subject, _, rest = text.partition(":")
+    subject, variant, rest = _head(text)
     scenario, _, condition = rest.rpartition(":")
     if not subject or not scenario:
         raise _malformed(text, "it needs a subject, a scenario and a condition with colons between them")
@@ -137,7 +144,7 @@ def parse(text: str) -> Threshold:
         why = f"{condition!r} is no measure, operator ({' '.join(OPERATORS)}) and value, one after the other"
         raise _malformed(text, why)
     name, load = _parts(text, scenario)
-    threshold = Threshold(subject, name, load, *found.groups())
+    threshold = replace(Threshold(subject, name, load, *found.groups()), variant=variant)
     measures = tuple(RATIO_MEASURES) if threshold.is_ratio else FIGURES
     if threshold.measure not in measures:
         kind = "ratio" if threshold.is_ratio else "figure"
@@ -161,6 +168,7 @@ def require_known(thresholds: Iterable[Threshold], names: Names) -> None:
             ("ratio" if threshold.is_ratio else "subject", threshold.subject, subjects),
             ("scenario", threshold.scenario, names.scenarios),
             ("load", threshold.load, tuple(map(str, names.loads))),
+            ("variant", threshold.variant, names.variants),
         ):
             if name is not None and name not in known:
                 raise UsageError(
@@ -214,6 +222,15 @@ def _figure(cell: CellSummary, measure: str) -> float | None:
     if measure == "errors":
         return cell.error_count + cell.rejected_count
     return cell.server_cpu_s_per_request if measure == "cpu" else cell.percentiles_s.get(measure)
+
+
+def _head(text: str) -> tuple[str, str | None, str]:
+    """Return the subject of a threshold's text, the variant that it names, and what follows the colon behind them."""
+    named = VARIANT.match(text)
+    if named is not None:
+        return named["subject"], named["variant"], text[named.end() :]
+    subject, _, rest = text.partition(":")
+    return subject, None, rest
 
 
 def _parts(text: str, scenario: str) -> tuple[str, str | None]:

@@ -133,6 +133,7 @@ class Service:
         self.log_path = Path(name)
         self.port = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._is_asked = False
 
     @property
     def url(self) -> str:
@@ -160,6 +161,14 @@ class Service:
                 raise
             return
 
+    def ask_to_stop(self) -> None:
+        """Ask it to stop, once, and do not wait."""
+        if self._supervisor is None or self._is_asked:
+            return
+        self._is_asked = True
+        with contextlib.suppress(ProcessLookupError):
+            self._supervisor.send_signal(signal.SIGTERM)
+
     def stop(self) -> int | None:
         """Ask it to stop, wait, and kill what is left; return its exit code, or None if it was not running.
 
@@ -168,8 +177,7 @@ class Service:
         """
         if self._supervisor is None:
             return None
-        with contextlib.suppress(ProcessLookupError):
-            self._supervisor.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         try:
             return self._supervisor.wait(self.stop_timeout_s)
         except subprocess.TimeoutExpired:
@@ -224,6 +232,7 @@ class Service:
         cores = ",".join(str(core) for core in sorted(self.cores)) or "-"
         command = [argument.replace("{port}", port) for argument in self.spec.argv]
         environ = {key: value.replace("{port}", port) for key, value in self.spec.environ.items()}
+        self._is_asked = False
         with self.log_path.open("wb") as log:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-I", "-S", supervisor.__file__, cores, *command],
@@ -275,6 +284,11 @@ def probe(port: int, path: str, *, timeout_s: float = 1.0) -> str:
 
 @contextmanager
 def running(specs: Sequence[ServiceSpec], *, cores: frozenset[int] = frozenset()) -> Iterator[tuple[Service, ...]]:
-    """Start the services one after the other, and stop them all at the end, however it comes."""
+    """Start the services one after the other, and stop them all together at the end, however it comes."""
     with ExitStack() as stack:
-        yield tuple(stack.enter_context(Service(spec, cores=cores)) for spec in specs)
+        services: list[Service] = []
+        for spec in specs:
+            services.append(stack.enter_context(Service(spec, cores=cores)))
+            # Called before that service is waited for, so that none begins to stop only when another has ended.
+            stack.callback(lambda: [service.ask_to_stop() for service in services])
+        yield tuple(services)

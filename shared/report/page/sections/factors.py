@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
+from shared.lab.factors.result import AS_THEY_ARE
 from shared.report.page.charts.intervals import Interval
 from shared.report.page.charts.intervals import interval_plot
 from shared.report.page.content import Beside
@@ -19,7 +20,6 @@ from shared.report.page.sections import curves
 from shared.report.page.sections.reading import interval
 from shared.report.page.sections.reading import load_text
 
-AS_THEY_ARE = "as they are"
 MEASURES = {"rps": "requests per second", "cpu": "processor time per request"}
 
 
