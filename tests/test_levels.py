@@ -21,6 +21,7 @@ from shared.lab.results import files as result_file
 from shared.lab.results.doubts import find_doubts
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import ForeignLoad
+from shared.lab.slices import RunningSubject
 from shared.report import table
 from tests.lab_records import MANIFEST
 from tests.lab_records import make_comparison
@@ -57,7 +58,7 @@ class ScriptedClient:
 
 def run(client: ScriptedClient, told: list[str], connections: tuple[int, ...], path: Path | None = None) -> Comparison:
     return compare.run(
-        [compare.RunningSubject(Subject(name), port) for name, port in PORTS.items()],
+        [RunningSubject(Subject(name), port) for name, port in PORTS.items()],
         [Scenario("/db", "/db"), Scenario("/json", "/json")],
         client=cast(LoadClient, client),
         manifest=MANIFEST,

@@ -14,6 +14,7 @@ from shared.lab.planning.scenarios import mixed
 from shared.lab.results import files as result_file
 from shared.lab.results.record import Slice
 from shared.lab.services.process import Service
+from shared.lab.slices import RunningSubject
 from tests.lab_records import MANIFEST
 
 TIMING = Timing(rounds=3, ramp_s=0.1, window_s=0.5, warm_up_slices=2)
@@ -29,7 +30,7 @@ def test_both_services_answer_what_is_offered(services: dict[Edition, Service], 
     path = tmp_path / "compare.json"
     with LoadClient() as client:
         comparison = compare.run(
-            [compare.RunningSubject.of_service(service) for service in services.values()],
+            [RunningSubject.of_service(service) for service in services.values()],
             [Scenario("/db", "/db"), mixed()],
             client=client,
             manifest=MANIFEST,

@@ -27,6 +27,7 @@ from shared.lab.results.record import ForeignLoad
 from shared.lab.services.process import CoreRoles
 from shared.lab.services.process import ServiceSpec
 from shared.lab.services.process import running
+from shared.lab.slices import RunningSubject
 from tests.lab_records import MANIFEST
 from tests.lab_records import SECOND_NS
 from tests.lab_records import make_comparison
@@ -283,7 +284,7 @@ def test_comparison_of_two_running_services_holds_everything(tmp_path: Path) -> 
     specs = [uvicorn_spec(tmp_path, name) for name in ("wsgi", "asgi")]
     with running(specs) as services, LoadClient() as client:
         comparison = compare.run(
-            [compare.RunningSubject.of_service(service) for service in services],
+            [RunningSubject.of_service(service) for service in services],
             [Scenario("root", "/"), Scenario("other", "/other")],
             client=client,
             manifest=MANIFEST,
@@ -313,7 +314,7 @@ def test_comparison_of_two_running_services_holds_everything(tmp_path: Path) -> 
 
 def test_service_that_ends_under_load_stops_the_comparison(tmp_path: Path) -> None:
     with running([uvicorn_spec(tmp_path, "wsgi")]) as services, LoadClient() as client:
-        subject = compare.RunningSubject.of_service(services[0])
+        subject = RunningSubject.of_service(services[0])
         with pytest.raises(EnvironmentFailure, match="wsgi ended during exit"):
             compare.run(
                 [subject],
@@ -328,7 +329,7 @@ def test_service_that_ends_under_load_stops_the_comparison(tmp_path: Path) -> No
 
 def test_service_that_only_fails_is_not_timed(tmp_path: Path) -> None:
     with running([uvicorn_spec(tmp_path, "wsgi")]) as services, LoadClient() as client:
-        subject = compare.RunningSubject.of_service(services[0])
+        subject = RunningSubject.of_service(services[0])
         with pytest.raises(NotComparable, match=r"wsgi never answered /busy with success.*\[503\]"):
             compare.run(
                 [subject],

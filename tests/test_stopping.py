@@ -23,6 +23,7 @@ from shared.lab.planning.stopping import half_width
 from shared.lab.planning.stopping import share_s
 from shared.lab.results import files
 from shared.lab.results.record import Comparison
+from shared.lab.slices import RunningSubject
 from shared.lab.statistics import Ratio
 from shared.lab.statistics import paired_ratio
 from shared.report.plan import print_plan
@@ -84,9 +85,7 @@ async def answer_ok(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
 def run(until: Until, path: Path | None = None) -> Comparison:
     timing = Timing(rounds=10, ramp_s=0.0, window_s=0.02, warm_up_slice_s=0.02, warm_up_slices=1)
     with serving(answer_ok) as wsgi, serving(answer_ok) as asgi, LoadClient() as client:
-        subjects = [
-            compare.RunningSubject(Subject(name), server.port) for name, server in (("wsgi", wsgi), ("asgi", asgi))
-        ]
+        subjects = [RunningSubject(Subject(name), server.port) for name, server in (("wsgi", wsgi), ("asgi", asgi))]
         return compare.run(
             subjects,
             [Scenario("/a", "/a"), Scenario("/b", "/b")],

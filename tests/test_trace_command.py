@@ -24,6 +24,7 @@ from shared.lab.services.process import free_port
 
 from .clients import once
 from .conftest import ServiceFactory
+from .leftovers import leftovers
 from .test_commands import ROOT
 from .test_commands import run
 from .trace_events import faults
@@ -254,19 +255,7 @@ def test_interrupt_ends_everything(environ: dict[str, str]) -> None:
     ports = started_ports(messages)
     assert len(ports) == 2
     assert_nobody_listens(ports)
-    assert _own_leftovers(environ["DATA_DIR"]) == []
-
-
-def _own_leftovers(mark: str) -> list[str]:
-    """Return the processes whose environment has this run's mark."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark.encode() in path.read_bytes():
-                found.append((path.parent / "cmdline").read_text())
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-    return found
+    assert leftovers(environ["DATA_DIR"]) == []
 
 
 def test_clean_removes_the_traces_whatever_the_database(tmp_path: Path, start_service: ServiceFactory) -> None:

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from shared.errors import EnvironmentFailure
-from shared.errors import NotComparable
 from shared.errors import UsageError
-from shared.lab.load.driver import ClientSlice
 from shared.lab.load.driver import LoadClient
-from shared.lab.load.schedule import Pattern
 from shared.lab.observation import machine
 from shared.lab.observation.machine import MachineReading
 from shared.lab.observation.observer import Observer
@@ -28,8 +25,6 @@ from shared.lab.planning.plan import Timing
 from shared.lab.planning.plan import Workload
 from shared.lab.planning.plan import make_rounds
 from shared.lab.planning.plan import make_workloads
-from shared.lab.planning.steadiness import is_steady
-from shared.lab.planning.steadiness import warm_up_load
 from shared.lab.planning.stopping import MAX_ROUNDS
 from shared.lab.planning.stopping import Until
 from shared.lab.planning.stopping import share_s
@@ -47,38 +42,11 @@ from shared.lab.results.record import Slice
 from shared.lab.results.record import Stop
 from shared.lab.results.terms import Terms
 from shared.lab.services import usage
-from shared.lab.services.process import HOST
-from shared.lab.services.process import Service
+from shared.lab.slices import RunningSubject
+from shared.lab.slices import Slicer
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RunningSubject:
-    """A subject that answers: where, and which processes its CPU time is read from.
-
-    Attributes:
-        subject: Its name.
-        port: Port on the numeric host.
-        host: Numeric address.
-        pids: Returns the server's processes; None if they are not ours to look at.
-        host_field: Value of the Host field; "" for host and port.
-    """
-
-    subject: Subject
-    port: int
-    host: str = HOST
-    pids: Callable[[], list[int]] | None = None
-    host_field: str = ""
-
-    @classmethod
-    def of_service(cls, service: Service) -> "RunningSubject":
-        """Return the subject that a started service is."""
-        return cls(Subject(service.spec.name), service.port, pids=service.pids)
-
-    def read_cpu(self) -> dict[int, float] | None:
-        """Return the CPU seconds of each of its processes, or None."""
-        return None if self.pids is None else usage.cpu_by_process(self.pids())
+Widest = Callable[[Sequence[CellSummary]], float | None]
 
 
 @dataclass(slots=True)
@@ -86,14 +54,10 @@ class _Run:
     """One comparison under way."""
 
     subjects: Sequence[RunningSubject]
-    timing: Timing
-    seed: int
-    client: LoadClient
+    slicer: Slicer
     progress: Progress
     names_load: bool
-    baseline: str
-    observer: Observer
-    server_cores: tuple[int, ...]
+    widest: Widest
     until: Until | None = None
     # When all workloads must be done, by the monotonic clock.
     deadline: float = math.inf
@@ -102,24 +66,23 @@ class _Run:
     cells: list[CellSummary] = field(default_factory=list)
     foreign: list[ForeignLoad] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
-    clocks_hz: list[float] = field(default_factory=list)
 
     def workload(self, workload: Workload, *, left: int = 1) -> list[CellSummary]:
         """Warm every subject up, run the rounds, and return the summaries; `left` counts this workload, too."""
         end = monotonic() + share_s(self.deadline - monotonic(), left)
-        warm = {running.subject: self.warm_up(running, workload) for running in self.subjects}
+        warm = {running.subject: self._warm_up(running, workload) for running in self.subjects}
         running_of = {running.subject: running for running in self.subjects}
         before, began = self._read_machine(), monotonic()
         slices: dict[Subject, list[Slice]] = {subject: [] for subject in running_of}
         # The first rounds of many are those of few, so that more can be run after a look at the intervals.
-        most = self.timing.rounds if self.until is None else MAX_ROUNDS
-        for planned in make_rounds(workload, list(running_of), rounds=most, seed=self.seed):
+        most = self.slicer.timing.rounds if self.until is None else MAX_ROUNDS
+        for planned in make_rounds(workload, list(running_of), rounds=most, seed=self.slicer.seed):
             stop = self._stop(workload, slices, planned.index, is_late=monotonic() >= end)
             if stop is not None:
                 break
             self.progress(f"{self._name(workload)}: round {planned.index + 1} of {self._how_many()}")
             for position, cell in enumerate(planned.cells):
-                piece = self.measure(running_of[cell.subject], workload, planned.index, position)
+                piece = self.slicer.measure(running_of[cell.subject], workload, planned.index, position)
                 slices[cell.subject].append(piece)
                 self.slices.append(piece)
         else:
@@ -132,14 +95,18 @@ class _Run:
             for rates in (warm[subject][1],)
         ]
 
+    def _warm_up(self, running: RunningSubject, workload: Workload) -> tuple[bool, list[float]]:
+        self.progress(f"{self._name(workload)}: warming {running.subject.name} up")
+        return self.slicer.warm_up(running, workload)
+
     def _how_many(self) -> str:
-        return str(self.timing.rounds) if self.until is None else f"at least {self.timing.rounds}"
+        return str(self.slicer.timing.rounds) if self.until is None else f"at least {self.slicer.timing.rounds}"
 
     def _stop(
         self, workload: Workload, slices: Mapping[Subject, Sequence[Slice]], done: int, *, is_late: bool
     ) -> Stop | None:
         """Return why no round is run after those that are done, or None to go on; only mirrored pairs are whole."""
-        if self.until is None or done < self.timing.rounds or done % 2:
+        if self.until is None or done < self.slicer.timing.rounds or done % 2:
             return None
         stop = self._stopped(workload, slices, "time")
         if stop.half_width is not None and stop.half_width <= self.until.half_width:
@@ -148,108 +115,16 @@ class _Run:
 
     def _stopped(self, workload: Workload, slices: Mapping[Subject, Sequence[Slice]], reason: StopReason) -> Stop:
         cells = [summary.cell_summary(pieces, steady=True, warm_up_slices=0) for pieces in slices.values()]
-        widest = summary.widest_interval(cells, baseline=self.baseline, seed=self.seed)
+        widest = self.widest(cells)
         return Stop(workload.scenario.name, workload.load, len(cells[0].rounds), reason, widest)
-
-    def warm_up(self, running: RunningSubject, workload: Workload) -> tuple[bool, list[float]]:
-        """Load until the rates of three slices in a row are steady, at most as often as the timing says.
-
-        Always closed: in the open model the rate is the schedule's and tells nothing about the server.
-
-        Returns:
-            Whether that was reached, and the rate of each slice per second.
-
-        Raises:
-            EnvironmentFailure: If the service ended.
-            NotComparable: If nothing it answered was a success; its speed at failing is of no interest.
-        """
-        self.progress(f"{self._name(workload)}: warming {running.subject.name} up")
-        workload = replace(workload, load=warm_up_load(workload.load))
-        self._prepare(running, workload, fresh=True)
-        rates: list[float] = []
-        while len(rates) < self.timing.warm_up_slices and not is_steady(rates):
-            seed = f"warm-up {len(rates) + 1}"
-            piece = self._load(running, workload, seed, ramp_s=0.0, window_s=self.timing.warm_up_slice_s)
-            _check_useful(running, workload.scenario, piece)
-            rates.append(len(piece.samples) / piece.elapsed_s)
-        return is_steady(rates), rates
-
-    def measure(self, running: RunningSubject, workload: Workload, round_index: int, position: int) -> Slice:
-        """Run one slice and return its record."""
-        watch = self.observer.open(running.host, running.port)
-        # Connections are opened before the reading, so that accepting them is no part of the cost of a request.
-        self._prepare(running, workload, fresh=False)
-        self.observer.begin(watch, running.pids and running.pids())
-        before = running.read_cpu()
-        ramp_s = self.timing.ramp_of(workload.load)
-        # The same for every subject of a round: they are sent the same requests at the same moments.
-        piece = self._load(running, workload, f"round {round_index}", ramp_s=ramp_s, window_s=self.timing.window_s)
-        after = running.read_cpu()
-        clock_hz = machine.clocks_hz(self.server_cores)
-        if after is not None and not after:
-            raise _ended(running, workload.scenario, piece)
-        server = self.observer.end(watch, running.pids and running.pids())
-        self.clocks_hz += [] if clock_hz is None else [clock_hz]
-        return Slice(
-            scenario=workload.scenario.name,
-            load=workload.load,
-            subject=running.subject.name,
-            round=round_index,
-            position=position,
-            start_ns=piece.start_ns,
-            window_start_ns=piece.window_start_ns,
-            window_end_ns=piece.window_end_ns,
-            samples=piece.samples,
-            errors=piece.errors,
-            reconnects=piece.reconnects,
-            client_cpu_s=piece.client_cpu_s,
-            elapsed_s=piece.elapsed_s,
-            server_cpu_s=None if before is None or after is None else usage.cpu_between(before, after),
-            server_peak_bytes=None if after is None else usage.peak_bytes(after),
-            server=server,
-        )
 
     def _name(self, workload: Workload) -> str:
         name = workload.scenario.name
         return f"{name} at {workload.load}" if self.names_load else name
 
-    def _prepare(self, running: RunningSubject, workload: Workload, *, fresh: bool) -> None:
-        behaviour = workload.scenario.behaviour
-        self.client.prepare(
-            running.host,
-            running.port,
-            connections=workload.load.connections,
-            fresh=fresh,
-            opens=workload.load.model == "closed",
-            slow_share=behaviour.slow_share,
-            slow_bytes_per_s=behaviour.slow_bytes_per_s,
-        )
-
-    def _load(
-        self, running: RunningSubject, workload: Workload, slice_name: str, *, ramp_s: float, window_s: float
-    ) -> ClientSlice:
-        scenario, load = workload.scenario, workload.load
-        return self.client.run(
-            running.host,
-            running.port,
-            scenario.requests(running.host_field or f"{running.host}:{running.port}"),
-            ramp_s=ramp_s,
-            window_s=window_s,
-            timeout_s=self.timing.response_timeout_s,
-            pattern=Pattern(
-                weights=scenario.weights,
-                rate=load.rate,
-                is_constant=load.arrivals == "constant",
-                abort_share=scenario.behaviour.abort_share,
-                seed=f"{self.seed}/{scenario.name}/{load}/{slice_name}",
-            ),
-            # As long again as requests fell due: a server that has not caught up by then does not keep up.
-            grace_s=window_s,
-        )
-
     def _read_machine(self) -> tuple[float, dict[int, float], MachineReading]:
         """Return the machine's busy seconds, those of every process of this comparison, and what was taken from it."""
-        pids = [os.getpid(), *self.client.pids, *self.helpers, *usage.database_pids()]
+        pids = [os.getpid(), *self.slicer.client.pids, *self.helpers, *usage.database_pids()]
         for running in self.subjects:
             pids += running.pids() if running.pids else []
         return usage.machine_busy_s(), usage.cpu_by_process(pids), machine.read()
@@ -260,7 +135,7 @@ class _Run:
         busy_s, ours, taken = self._read_machine()
         foreign_s = busy_s - before[0] - usage.cpu_between(before[1], ours)
         throttled_s = [reading.throttled_s for reading in (before[2], taken)]
-        clocks_hz, self.clocks_hz = self.clocks_hz, []
+        clocks_hz, self.slicer.clocks_hz = self.slicer.clocks_hz, []
         return ForeignLoad(
             workload.scenario.name,
             workload.load,
@@ -271,28 +146,6 @@ class _Run:
             else (throttled_s[1] - throttled_s[0]) / elapsed_s,
             clock_drop=1 - min(clocks_hz) / max(clocks_hz) if clocks_hz else None,
         )
-
-
-def _check_useful(running: RunningSubject, scenario: Scenario, piece: ClientSlice) -> None:
-    statuses = piece.samples.status
-    if ((statuses >= 200) & (statuses < 300)).any():
-        return
-    if running.pids is not None and not running.pids():
-        raise _ended(running, scenario, piece)
-    seen = sorted(set(statuses.tolist()))
-    raise NotComparable(
-        f"{running.subject.name} never answered {scenario.target} with success",
-        why=f"{len(statuses)} responses with status {seen}, {len(piece.errors)} requests without one",
-        hint=f"try it by hand: curl -i 'http://{running.host}:{running.port}{scenario.target}'",
-    )
-
-
-def _ended(running: RunningSubject, scenario: Scenario, piece: ClientSlice) -> EnvironmentFailure:
-    return EnvironmentFailure(
-        f"{running.subject.name} ended during {scenario.name}",
-        why=f"none of its processes is left; {len(piece.errors)} requests got no response",
-        hint="read its log",
-    )
 
 
 def run(
@@ -306,6 +159,7 @@ def run(
     loads: Sequence[Load] = LOADS,
     timing: Timing | None = None,
     until: Until | None = None,
+    widest: Widest | None = None,
     observer: Observer | None = None,
     limits: ClientLimits | None = None,
     path: Path | None = None,
@@ -325,6 +179,8 @@ def run(
         loads: Loads; each scenario is measured under each, as if it were a scenario of its own.
         timing: Rounds and windows.
         until: When to run no more rounds; the timing's are then the fewest. None runs those.
+        widest: What is held against the until: the half width of the widest interval of one workload's cells, or None
+            where one is missing; by default of all ratios of throughput to the baseline.
         observer: What looks at services and database; None looks at processes only.
         limits: What the load client can do here; None if it was not measured.
         path: Where the result is written, after each scenario and level; nowhere if None.
@@ -345,16 +201,13 @@ def run(
     if not loads or len(set(loads)) != len(loads):
         raise UsageError("loads must be named, each differently", why=f"got {list(map(str, loads))!r}")
     timing = timing or Timing()
+    server_cores = tuple(int(core) for core in manifest.core_roles.get("server", "").split(",") if core.isdigit())
     run_state = _Run(
         subjects,
-        timing,
-        manifest.seed,
-        client,
+        Slicer(client, timing, manifest.seed, observer or Observer(None), server_cores),
         progress,
         names_load=len(loads) > 1,
-        baseline=baseline,
-        observer=observer or Observer(None),
-        server_cores=tuple(int(core) for core in manifest.core_roles.get("server", "").split(",") if core.isdigit()),
+        widest=widest or partial(summary.widest_interval, baseline=baseline, seed=manifest.seed),
         until=until,
         deadline=math.inf if until is None else monotonic() + until.max_s,
         helpers=helpers,

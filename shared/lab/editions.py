@@ -17,7 +17,6 @@ from shared.lab import compare
 from shared.lab.benchmarks import services as bench_services
 from shared.lab.benchmarks import tracing as bench_trace
 from shared.lab.compare import Progress
-from shared.lab.compare import RunningSubject
 from shared.lab.environment import manifest
 from shared.lab.ladder import run as ladder_run
 from shared.lab.ladder.plan import LadderPlan
@@ -34,6 +33,7 @@ from shared.lab.services.process import CoreRoles
 from shared.lab.services.process import choose_cores
 from shared.lab.services.process import edition_spec
 from shared.lab.services.process import running
+from shared.lab.slices import RunningSubject
 from shared.lab.tracing.result import BENCH_SCHEMA_VERSION
 from shared.lab.tracing.result import TraceBench
 from shared.lab.validity import validate

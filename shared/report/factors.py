@@ -22,6 +22,7 @@ from shared.report.table import NO_DIFFERENCE
 from shared.report.table import Row
 from shared.report.table import Sheet
 from shared.report.table import draw
+from shared.report.table import stops
 
 GAP_MEASURES: tuple[Measure, ...] = ("rps", "p50", "p99", "cpu")
 # What a curve's measure is called in a sentence: the thing that the edition ahead has more of.
@@ -61,11 +62,13 @@ def share_sheet(study: FactorStudy) -> Sheet:
         *("rps over own", "CPU over own"),
     )
     timing, manifest = comparison.timing, comparison.manifest
+    rounds = timing.rounds if comparison.until is None else f"at least {timing.rounds}"
     compared = sum(share.measure in ("rps", "cpu") for share in study.shares)
     notes = (
-        f"{timing.rounds} interleaved rounds of {timing.window_s:g} s; {loads_text(comparison.loads)}; "
+        f"{rounds} interleaved rounds of {timing.window_s:g} s; {loads_text(comparison.loads)}; "
         f"seed {manifest.seed}; {manifest.cpu_model}, {manifest.cores} cores, {manifest.python}, "
         f"{manifest.time_utc}.",
+        *stops(comparison),
         "over own: the variant over the same edition as it is, from the same rounds, with a 95 % interval; "
         f"{NO_DIFFERENCE}: the interval holds 1. {compared} such ratios were looked at, and one in twenty of those "
         "without a difference shows one by chance. CPU us: CPU microseconds of the server per request.",

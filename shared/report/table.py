@@ -170,7 +170,7 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
         *load.notes(comparison),
         *(() if comparison.terms is None else terms.notes(comparison.terms)),
         *_together(comparison),
-        *_stops(comparison),
+        *stops(comparison),
     )
     title = load.title(comparison.loads, "editions" if comparison.terms is None else "subjects")
     return Sheet(title, heads, tuple(rows), _about_all(comparison), notes, shows_loads)
@@ -329,7 +329,7 @@ def _together(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _stops(comparison: Comparison) -> tuple[str, ...]:
+def stops(comparison: Comparison) -> tuple[str, ...]:
     """Return how rounds ended where their number was not fixed."""
     if comparison.until is None or not comparison.stops:
         return ()

@@ -15,7 +15,6 @@ from shared.config import Edition
 from shared.errors import EnvironmentFailure
 from shared.lab import compare
 from shared.lab.compare import Progress
-from shared.lab.compare import RunningSubject
 from shared.lab.load.driver import LoadClient
 from shared.lab.planning.plan import Load
 from shared.lab.planning.plan import Scenario
@@ -30,6 +29,7 @@ from shared.lab.services.process import choose_cores
 from shared.lab.services.process import edition_spec
 from shared.lab.services.process import probe
 from shared.lab.services.process import running
+from shared.lab.slices import RunningSubject
 
 SCENARIOS = (
     Scenario("plaintext", "/plaintext"),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from shared.lab.factors.result import Verdict
 from shared.lab.statistics import MINIMUM_ROUNDS
-from shared.lab.statistics import student_t_quantile
+from shared.lab.student_t import student_t_quantile
 
 Floats = npt.NDArray[np.float64]
 

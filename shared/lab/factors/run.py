@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import text
@@ -15,7 +16,6 @@ from shared.errors import UsageError
 from shared.lab import compare
 from shared.lab import editions
 from shared.lab.compare import Progress
-from shared.lab.compare import RunningSubject
 from shared.lab.factors import distance
 from shared.lab.factors import parity
 from shared.lab.factors import shares
@@ -36,6 +36,7 @@ from shared.lab.results import directory as results
 from shared.lab.services.process import ServiceSpec
 from shared.lab.services.process import choose_cores
 from shared.lab.services.process import running
+from shared.lab.slices import RunningSubject
 
 COMPARISON = "comparison.json"
 # A window holds at least so many round trips of the farthest database, and a ramp so many: ten connections of a pool
@@ -143,6 +144,7 @@ def compare_factors(
         limits = measure_limits(client, cores)
         progress(f"starting {len(specs)} services")
         services = stack.enter_context(running(specs, cores=cores.server))
+        measured = _measured(variants, passed)
         comparison = compare.run(
             [RunningSubject.of_service(service) for service in services],
             plan.scenarios,
@@ -152,12 +154,14 @@ def compare_factors(
             kind="factors",
             loads=plan.loads,
             timing=plan.timing,
+            until=plan.until,
+            widest=partial(shares.widest_interval, variants=measured, seed=plan.seed),
             limits=limits,
             path=own / COMPARISON,
             progress=progress,
             helpers=[place.pid for place in far.values()],
         )
-        study = shares.study(comparison, _measured(variants, passed), curve=curve_of(variants))
+        study = shares.study(comparison, measured, curve=curve_of(variants))
         results.write_json(own / results.RESULT, study.document(COMPARISON))
     return study, own / results.RESULT
 

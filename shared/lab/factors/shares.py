@@ -14,6 +14,7 @@ from shared.lab.factors.result import Gap
 from shared.lab.factors.result import Measured
 from shared.lab.factors.result import Share
 from shared.lab.planning.plan import Workload
+from shared.lab.planning.stopping import half_width
 from shared.lab.results import summary
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
@@ -42,6 +43,30 @@ def study(comparison: Comparison, variants: Sequence[Measured], *, curve: str) -
         if curve:
             crossings += _crossings(comparison, workload, variants)
     return FactorStudy(comparison, tuple(variants), tuple(shares), tuple(gaps), tuple(crossings), curve)
+
+
+def widest_interval(cells: Sequence[CellSummary], variants: Sequence[Measured], *, seed: int) -> float | None:
+    """Return the half width, as a share, of the widest interval of throughput that is shown; None if one is missing.
+
+    These are the shares, of what is swapped over the edition as it is, and the gaps between the editions.
+
+    Args:
+        cells: Those of every subject under one workload.
+        variants: What was swapped.
+        seed: Seed of the resampling.
+    """
+    by_subject = {cell.subject: cell for cell in cells}
+    pairs: list[tuple[str, str]] = [(WSGI, ASGI)]
+    for variant in variants:
+        pairs += [(side.edition, side.subject) for side in variant.sides if side.subject != side.edition]
+        pairs.append((variant.subject(WSGI), variant.subject(ASGI)))
+    found = [
+        each.ratio
+        for below, above in dict.fromkeys(pairs)
+        for each in summary.ratios([by_subject[below], by_subject[above]], baseline=below, seed=seed)
+        if each.measure == "rps"
+    ]
+    return half_width(found)
 
 
 def _cell(comparison: Comparison, workload: Workload, subject: str) -> CellSummary | None:

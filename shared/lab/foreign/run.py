@@ -14,7 +14,6 @@ from shared.errors import NotComparable
 from shared.errors import UsageError
 from shared.lab import compare
 from shared.lab.compare import Progress
-from shared.lab.compare import RunningSubject
 from shared.lab.environment import manifest
 from shared.lab.foreign import applications
 from shared.lab.foreign import interpreter
@@ -40,6 +39,7 @@ from shared.lab.services.process import CoreRoles
 from shared.lab.services.process import Service as ServedService
 from shared.lab.services.process import choose_cores
 from shared.lab.services.process import running
+from shared.lab.slices import RunningSubject
 
 
 class AnswersDiffer(NotComparable):

@@ -290,5 +290,10 @@ def running(specs: Sequence[ServiceSpec], *, cores: frozenset[int] = frozenset()
         for spec in specs:
             services.append(stack.enter_context(Service(spec, cores=cores)))
             # Called before that service is waited for, so that none begins to stop only when another has ended.
-            stack.callback(lambda: [service.ask_to_stop() for service in services])
+            stack.callback(_ask_all, services)
         yield tuple(services)
+
+
+def _ask_all(services: Sequence[Service]) -> None:
+    for service in services:
+        service.ask_to_stop()

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.lab.statistics import MINIMUM_ROUNDS
 from shared.lab.statistics import Ratio
-from shared.lab.statistics import student_t_quantile
+from shared.lab.student_t import student_t_quantile
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.lab.results.disturbances import FOREIGN_CORES
 from shared.lab.statistics import Ratio
-from shared.lab.statistics import student_t_quantile
+from shared.lab.student_t import student_t_quantile
 from shared.lab.validity.result import Coverage
 from shared.lab.validity.result import SameComparison
 from shared.lab.validity.result import Share

@@ -10,7 +10,6 @@ from time import monotonic
 from shared.config import Edition
 from shared.errors import NotComparable
 from shared.lab import compare
-from shared.lab.compare import RunningSubject
 from shared.lab.load.driver import LoadClient
 from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Scenario
@@ -20,6 +19,7 @@ from shared.lab.services.process import HOST
 from shared.lab.services.process import ServiceSpec
 from shared.lab.services.process import choose_cores
 from shared.lab.services.process import running
+from shared.lab.slices import RunningSubject
 from shared.lab.validity import resolution
 from shared.lab.validity.coverage import despite
 from shared.lab.validity.plan import PLANTED

@@ -16,7 +16,6 @@ from time import monotonic
 from shared.config import Edition
 from shared.errors import NotComparable
 from shared.lab import compare
-from shared.lab.compare import RunningSubject
 from shared.lab.load.driver import LoadClient
 from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Scenario
@@ -28,6 +27,7 @@ from shared.lab.results.summary import VALUE_OF
 from shared.lab.services.process import choose_cores
 from shared.lab.services.process import edition_spec
 from shared.lab.services.process import running
+from shared.lab.slices import RunningSubject
 from shared.lab.statistics import Ratio
 from shared.lab.validity import coverage
 from shared.lab.validity.plan import SCENARIOS
