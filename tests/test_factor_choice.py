@@ -46,6 +46,7 @@ def refusal(*texts: str, settings: Settings = SETTINGS) -> str:
         (["server=granian"], "server=granian", {"wsgi": {"server": "granian"}, "asgi": {"server": "granian"}}),
         (["wsgi:server=granian"], "wsgi:server=granian", {"wsgi": {"server": "granian"}}),
         (["pool=5", "asgi:parser=python"], "pool=5 asgi:parser=python", None),
+        ([" asgi: loop = asyncio "], "asgi:loop=asyncio", {"asgi": {"loop": "asyncio"}}),
         (["threads=020"], "threads=20", {"wsgi": {"threads": "20"}}),
         (["latency=1.50"], "latency=1.5", {"wsgi": {"latency": "1.5"}, "asgi": {"latency": "1.5"}}),
         (["wsgi:pool=5", "asgi:pool=null"], "wsgi:pool=5 asgi:pool=null", None),
@@ -89,7 +90,8 @@ def test_names_make_no_curve() -> None:
         ("=granian", "cannot be read"),
         ("both:server=granian", "cannot be read"),
         ("server=apache", "server has no value apache"),
-        ("server=", "has no value"),
+        ("server=", "cannot be read"),
+        ("latency=0,,1", "cannot be read"),
         ("loop=3", "has no value 3"),
         ("wsgi:loop=asyncio", "The wsgi edition has no loop"),
         ("asgi:threads=4", "The asgi edition has no threads"),
@@ -128,6 +130,38 @@ def test_settings_say_what_changes_nothing_and_what_is_too_far() -> None:
     assert "changes nothing" in refusal("pool=5", settings=settings)
     assert chosen("pool=10", settings=settings)
     assert "0 to 10" in refusal("latency=11", settings=settings)
+
+
+def test_parser_under_another_server_is_not_said_to_be_the_own_servers() -> None:
+    """Under gunicorn's ASGI worker the parser in Python is gunicorn's, not uvicorn's h11."""
+    (alone,), (both,) = (
+        choose(texts, SETTINGS) for texts in (["asgi:parser=python"], ["server=gunicorn", "asgi:parser=python"])
+    )
+    assert ["h11" in text for text in alone.also("asgi")] == [True]
+    assert ["gunicorn's own" in text for text in both.also("asgi")] == [True]
+
+
+@pytest.mark.parametrize(
+    ("texts", "settings"),
+    [
+        (["pool=5"], {"POOL_SIZE": "5"}),
+        (["pool=null"], {}),
+        (["processes=2", "latency=3"], {}),
+    ],
+)
+def test_other_edition_of_a_check_has_what_answers_tell(texts: list[str], settings: dict[str, str]) -> None:
+    """/pool says how large the pool is, so both must have one of that size to answer alike."""
+    (variant,) = choose(texts, SETTINGS)
+    assert [parity.told_by_both(variant, edition) for edition in EDITIONS] == [settings, settings]
+
+
+def test_latency_with_several_database_servers_is_refused() -> None:
+    several = Settings.model_validate({"database_url": "postgresql://me@/x?host=one,other"})
+    near, far = (choose([text], several) for text in ("pool=5", "latency=1"))
+    run.require_one_server(several, near)
+    run.require_one_server(SETTINGS, far)
+    with pytest.raises(UsageError, match="needs a database on one server"):
+        run.require_one_server(several, far)
 
 
 @pytest.mark.parametrize(

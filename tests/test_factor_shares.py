@@ -11,6 +11,7 @@ from shared.lab.factors import crossing
 from shared.lab.factors import shares
 from shared.lab.factors.result import FactorStudy
 from shared.lab.factors.result import Measured
+from shared.lab.statistics import paired_ratio
 from shared.report import factors as report
 from shared.report import factors_export
 from tests.factor_studies import APART
@@ -137,6 +138,23 @@ def test_unchanged_edition_has_no_share() -> None:
     study = shares.study(comparison, [variant], curve="")
     assert {share.edition for share in study.shares} == {"asgi"}
     assert study.gap("db", AT, "loop=asyncio", "rps") is not None
+
+
+def test_widest_interval_is_that_of_shares_and_gaps() -> None:
+    """Steady rounds but for the swapped edition, which doubles in one: its share and its gap are as wide, no other."""
+    rates = {"wsgi": (100, 100, 100), "asgi": (200, 200, 200), "asgi loop=asyncio": (100, 100, 200)}
+    pieces = [make_slice(name, rps=rps, round_index=i) for name, each in rates.items() for i, rps in enumerate(each)]
+    cells = make_comparison(pieces, subjects=tuple(rates)).cells
+    sides = (made_side("wsgi", "wsgi", ""), made_side("asgi", "asgi loop=asyncio", "asyncio"))
+    share = shares.widest_interval(cells, [Measured("loop=asyncio", None, sides)], seed=7)
+    expected = paired_ratio(rates["asgi loop=asyncio"], rates["asgi"], seed=7)
+    assert share == pytest.approx(expected.half_width)
+    assert shares.widest_interval(cells, [], seed=7) == pytest.approx(0)
+
+
+def test_widest_interval_needs_every_ratio() -> None:
+    pieces = [make_slice(s, rps=9, round_index=i) for s in ("wsgi", "asgi") for i in range(2)]
+    assert shares.widest_interval(make_comparison(pieces).cells, [], seed=7) is None
 
 
 def printed(study: FactorStudy) -> str:

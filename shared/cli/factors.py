@@ -60,6 +60,7 @@ def compare_factors(
     from ..report.servers import print_servers
 
     variants = choice.choose(words, settings)
+    run.require_one_server(settings, variants)
     planned = replace(plan, timing=run.fitted(plan.timing, variants, is_window_given=is_window_given))
     thresholds.require_known(wanted, judgement.names(planned, [variant.label for variant in variants]))
     if dry_run:

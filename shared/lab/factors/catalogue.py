@@ -142,7 +142,7 @@ CATALOGUE: tuple[Factor, ...] = (
         values={"wsgi": ("granian",), "asgi": ("gunicorn", "granian")},
         extras={"granian": _GRANIAN},
         also={
-            ("asgi", "gunicorn"): f"{_NOT_OUR_PROTOCOL}gunicorn's own; its parser is gunicorn's, in C",
+            ("asgi", "gunicorn"): f"{_NOT_OUR_PROTOCOL}gunicorn's own, and so is its parser",
             ("asgi", "granian"): f"{_NOT_OUR_PROTOCOL}granian's own; its parser is hyper, in Rust",
             ("wsgi", "granian"): f"{_NOT_OUR_PROTOCOL}granian's own; its parser is hyper, in Rust",
         },
@@ -183,7 +183,7 @@ CATALOGUE: tuple[Factor, ...] = (
     ),
     Factor(
         "pool",
-        "the connection pool",
+        "the connection pool; null connects for each request, with at most POOL_SIZE connections at once as before",
         own={"wsgi": "queue", "asgi": "queue"},
         values={"wsgi": ("null",), "asgi": ("null",)},
         numbers=Numbers(1, 1_000, "connections"),

@@ -82,7 +82,10 @@ class Variant:
 
     def also(self, edition: Edition) -> tuple[str, ...]:
         """Return what else differs in an edition."""
-        texts = (BY_NAME[name].also_with(edition, value) for name, value in self.swapped.get(edition, {}).items())
+        values = self.swapped.get(edition, {})
+        # What a parser brings along is that of the edition's own server with it.
+        told = {name: value for name, value in values.items() if name != "parser" or "server" not in values}
+        texts = (BY_NAME[name].also_with(edition, value) for name, value in told.items())
         return tuple(dict.fromkeys(filter(None, texts)))
 
 
@@ -132,8 +135,9 @@ def missing_extra(factor: Factor, value: str, is_installed: Callable[[str], bool
 
 def _read(text: str, settings: Settings) -> Choice:
     head, equals, tail = text.partition("=")
-    side, colon, name = head.rpartition(":")
-    if not equals or not name or (colon and side not in EDITIONS):
+    side, colon, name = (part.strip() for part in head.rpartition(":"))
+    parts = [part.strip() for part in tail.split(",")]
+    if not equals or not name or not all(parts) or (colon and side not in EDITIONS):
         raise UsageError(f"--factor {text} cannot be read", why="it names no factor and value", hint=FORM)
     factor = BY_NAME.get(name)
     if factor is None:
@@ -142,7 +146,7 @@ def _read(text: str, settings: Settings) -> Choice:
     named: tuple[Edition, ...] = tuple(edition for edition in EDITIONS if edition == side)
     for edition in named:
         _require_on(factor, edition)
-    values = tuple(_number(part.strip()) for part in tail.split(","))
+    values = tuple(map(_number, parts))
     if len(set(values)) != len(values):
         raise UsageError(f"--factor {text} names a value twice", hint=FORM)
     editions = named or factor.editions

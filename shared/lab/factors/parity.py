@@ -16,6 +16,8 @@ from shared.errors import NotComparable
 from shared.lab.compare import Progress
 from shared.lab.factors import distance
 from shared.lab.factors import variants as starting
+from shared.lab.factors.catalogue import BY_NAME
+from shared.lab.factors.catalogue import EDITIONS
 from shared.lab.factors.catalogue import is_number
 from shared.lab.factors.choice import Variant
 from shared.lab.factors.result import Passed
@@ -102,6 +104,19 @@ def excepted(fact: Fact, case: str, variant: Variant, edition: Edition) -> str:
     return ""
 
 
+def told_by_both(variant: Variant, edition: Edition) -> dict[str, str]:
+    """Return the settings of a variant that both editions have under one key, such as the pool's size.
+
+    The other edition gets them too for the check, since answers tell them: /pool says how large its pool is.
+    """
+    numbers = ((BY_NAME[name], value) for name, value in variant.swapped[edition].items() if is_number(value))
+    return {
+        factor.setting[edition]: value
+        for factor, value in numbers
+        if factor.setting and len({factor.setting.get(each) for each in EDITIONS}) == 1
+    }
+
+
 def refused(differences: Iterable[Difference], variant: Variant, edition: Edition) -> tuple[list[str], list[str]]:
     """Return what may not be, a text for each difference, and the reasons of what may."""
     wrong: list[str] = []
@@ -129,7 +144,7 @@ def _kinds(text: str) -> Counter[str]:
 def _check(settings: Settings, url: str, variant: Variant, edition: Edition) -> Passed:
     def make_spec(each: Edition, environ: Mapping[str, str]) -> ServiceSpec:
         if each != edition:
-            return starting.spec(each, AS_IT_IS, environ)
+            return starting.spec(each, AS_IT_IS, {**environ, **told_by_both(variant, edition)})
         changed = environ["DATABASE_URL"] if far is None else distance.through(environ["DATABASE_URL"], far.address)
         return starting.spec(each, variant, {**environ, "DATABASE_URL": changed})
 

@@ -78,6 +78,16 @@ def fitted(timing: Timing, variants: Sequence[Variant], *, is_window_given: bool
     return replace(timing, window_s=window_s, ramp_s=max(timing.ramp_s, RAMP_TRIPS * trip_s))
 
 
+def require_one_server(settings: Settings, variants: Sequence[Variant]) -> None:
+    """Check that the configured database can be put farther away, if a variant does that.
+
+    Raises:
+        UsageError: If its URL names several servers.
+    """
+    if _latencies(variants) and settings.database_url is not None:
+        distance.target_of(settings.database_url.get_secret_value())
+
+
 def require_connections(settings: Settings, variants: Sequence[Variant], allowed: int) -> None:
     """Check that all services together stay below what a database allows.
 
