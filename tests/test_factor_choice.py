@@ -46,7 +46,7 @@ def refusal(*texts: str, settings: Settings = SETTINGS) -> str:
         (["server=granian"], "server=granian", {"wsgi": {"server": "granian"}, "asgi": {"server": "granian"}}),
         (["wsgi:server=granian"], "wsgi:server=granian", {"wsgi": {"server": "granian"}}),
         (["pool=5", "asgi:parser=python"], "pool=5 asgi:parser=python", None),
-        ([" asgi: loop = asyncio "], "asgi:loop=asyncio", {"asgi": {"loop": "asyncio"}}),
+        ([" asgi: loop = asyncio "], "loop=asyncio", {"asgi": {"loop": "asyncio"}}),
         (["threads=020"], "threads=20", {"wsgi": {"threads": "20"}}),
         (["latency=1.50"], "latency=1.5", {"wsgi": {"latency": "1.5"}, "asgi": {"latency": "1.5"}}),
         (["wsgi:pool=5", "asgi:pool=null"], "wsgi:pool=5 asgi:pool=null", None),
