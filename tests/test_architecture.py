@@ -81,6 +81,7 @@ REPORTED = (
     "shared.lab.foreign.result",
     "shared.lab.parity.result",
     "shared.lab.validity.result",
+    "shared.lab.validity.known",
     "shared.lab.validity.document",
     "shared.lab.validity.plan",
     "shared.lab.ladder.rungs",

@@ -9,6 +9,7 @@ import pytest
 from shared.errors import UsageError
 from shared.lab.planning.plan import Load
 from shared.lab.results import directory as results
+from shared.lab.statistics import Difference
 from shared.lab.statistics import Ratio
 from shared.lab.validity import files
 from shared.lab.validity.coverage import share
@@ -35,19 +36,26 @@ from .lab_records import make_slice
 
 CLOSED, OPEN = Load(8), Load(32, 200.0, "constant")
 RATIO = Ratio(1.01, 0.99, 1.03, 8)
+AGREEMENTS = (
+    AgreementFigure("p99", 0.1, RATIO, RATIO, "holds"),
+    AgreementFigure("rps", 0.02, RATIO, RATIO, "undecided", 35),
+)
 FOUND = Validation(
     MANIFEST,
     is_quick=False,
     delays=DelaysPart(
         "holds",
-        lateness_p50_s=0.0002,
-        lateness_p99_s=0.0004,
-        tolerance_s=0.0013,
+        server_away=0.021,
+        client_away=0.004,
+        answers=11_000,
+        missing=0,
+        impossible=0,
+        misranked=0,
         known=(
-            Known("constant 5 ms", CLOSED, "p50", 0.005, 0.0052, 0.0013),
-            Known("constant 5 ms", CLOSED, "p99", 0.005, 0.0072, 0.0013),
+            Known("constant 5 ms", CLOSED, "p50", 0.005, 0.0053, 0.0056, Difference(0.0003, 0.0002, 0.0004, 9), 0.001),
+            Known("constant 5 ms", CLOSED, "p99", 0.005, 0.0182, 0.0201, Difference(0.0019, 0.0012, 0.004, 9), 0.001),
         ),
-        stalls=(StallSeen(CLOSED, 1.0, 4000, 8, 8, 0.0055), StallSeen(OPEN, 1.0, 800, 101, 101, 0.961)),
+        stalls=(StallSeen(CLOSED, 1.0, 1, 4000, 8, 8, 0.0055), StallSeen(OPEN, 1.0, 3, 800, 101, 101, 0.961)),
         seconds=24.0,
     ),
     same=SamePart(
@@ -76,7 +84,19 @@ FOUND = Validation(
     wrk=WrkPart(
         "holds",
         "wrk 4.1.0 [epoll]",
-        (Agreement("asgi", "/db", 32, 1, 1500.0, (AgreementFigure("p99", 0.1, RATIO, RATIO, "holds"),)),),
+        (
+            Agreement(
+                "asgi",
+                "/db",
+                32,
+                1,
+                1500.0,
+                (
+                    AgreementFigure("p99", 0.1, RATIO, RATIO, "holds"),
+                    AgreementFigure("rps", 0.02, RATIO, RATIO, "undecided", 35),
+                ),
+            ),
+        ),
         80.0,
     ),
 )
@@ -91,17 +111,22 @@ def printed(found: Validation) -> str:
 
 def test_tables_say_what_was_known_and_found() -> None:
     text = printed(FOUND)
-    assert "constant 5 ms closed, 8 p50 5.00 5.20 1.30 yes p99 5.00 7.20 1.30 NO" in text
+    assert "closed, 8 p50 5.00 5.30 5.60 0.30 [0.20, 0.40] 1.00 holds" in text
+    assert "p99 5.00 18.20 20.10 1.90 [1.20, 4.00] 1.00 fails" in text
+    assert "every answer of 11,000 is known to both" in text
+    assert "processor (2.1%) and the client's (0.4%)" in text
     assert "requests per second 38 of 40 83% to 99% 0.1% [0.0%, 0.4%] 39 of 40 holds" in text
     assert "CPU per request 29 of 40 57% to 84% 2.0% [1.5%, 2.5%] 37 of 40 fails" in text
     assert "Other programs used 0.22 cores meanwhile" in text
     assert "2% more CPU +2.5% -3.0% 2 of 8" in text
-    assert "asgi /db p99 1.010 [0.990, 1.030] 10% 1.010 8 holds" in text
+    assert "asgi /db p99 1.010 [0.990, 1.030] 10% 1.010 8 - holds" in text
+    assert "rps 1.010 [0.990, 1.030] 2% - 8 35 undecided" in text
 
 
 def test_absence_of_the_stall_is_explained() -> None:
     text = printed(FOUND)
-    assert "stall of 1 s is in 8 of 4,000 responses (0.20%), one for each of 8 connections, and p99 is 5.50 ms" in text
+    assert "stall of 1 s is in 8 of 4,000 responses (0.20%), one for each of 8 connections each time" in text
+    assert "and p99 is 5.50 ms: while a connection" in text
     assert "while a connection waits it sends nothing" in text
     assert "Open model: 101 of 800 responses (12.6%) took more than half of the stall, and p99 is 961 ms" in text
 

@@ -31,15 +31,17 @@ MADE = manifest(seed=1, cores=choose_cores(), settings={})
 @pytest.mark.slow
 def test_known_delays_and_a_stall_are_measured() -> None:
     """Bounds are wide, since the machine may be busy; how often the stall shows does not depend on that."""
-    part = delays.run(seed=1, window_s=0.5, progress=lambda _: None)
+    part = delays.run(seed=1, rounds=3, window_s=0.2, stall_rounds=1, progress=lambda _: None)
+    assert part.verdict != "fails"
+    assert (part.missing, part.impossible, part.misranked) == (0, 0, 0)
     seen = {each.load.model: each for each in part.stalls}
     assert seen["closed"].late == seen["closed"].expected_late == seen["closed"].load.connections
     for each in part.known:
-        assert each.known_s - 0.001 < each.measured_s + each.tolerance_s
-        assert each.figure != "p50" or each.measured_s < each.known_s + 0.02
+        assert each.served_s > each.planned_s - 0.003
+        assert -0.001 < each.error.value < 0.02
     # Nothing of it is in the closed model's p99, and most of it in the open one's.
     assert seen["closed"].p99_s < 0.5 < 0.9 < seen["open"].p99_s
-    assert abs(seen["open"].late - seen["open"].expected_late) < 20
+    assert abs(seen["open"].late - seen["open"].expected_late) < 5
     figures = {(each.what, each.load.model, each.figure) for each in part.known}
     assert {("evenly 5 to 15 ms", model, "p99") for model in ("closed", "open")} <= figures
 

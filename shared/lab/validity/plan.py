@@ -25,17 +25,22 @@ class Sizes:
     """How much is run.
 
     Attributes:
-        delay_window_s: Part a: length of the slice that measures a delay, in seconds.
+        delay_rounds: Part a: rounds of slices without a stall.
+        delay_window_s: Part a: length of such a slice, in seconds.
+        stall_rounds: Part a: rounds of slices with a stall.
         same_starts: Part b: pairs of starts of each edition.
         same_timing: Part b: rounds and windows of each comparison.
         repetitions: Part c: how often each edition is started with all planted sizes, for each scenario in turn.
         planted_timing: Part c: rounds and windows; those of the default comparison.
         wrk_slice_s: Part d: length of a slice, whole seconds, as wrk takes no others.
         wrk_least_rounds: Part d: pairs of slices before the intervals are looked at.
-        wrk_most_rounds: Part d: pairs of slices after which it ends undecided.
+        wrk_most_rounds: Part d: pairs of slices for each service after which it ends undecided; those that one does not
+            need are left to the other.
     """
 
+    delay_rounds: int
     delay_window_s: float
+    stall_rounds: int
     same_starts: int
     same_timing: Timing
     repetitions: tuple[int, ...]
@@ -46,7 +51,10 @@ class Sizes:
 
 
 FULL = Sizes(
-    delay_window_s=3.0,
+    # Nine, so that the interval of a median leaves one out at each end.
+    delay_rounds=9,
+    delay_window_s=0.2,
+    stall_rounds=3,
     same_starts=10,
     same_timing=Timing(rounds=10, ramp_s=0.03, window_s=0.07, warm_up_slice_s=0.15, warm_up_slices=3),
     # Of /db one more: most requests are like it.
@@ -58,13 +66,15 @@ FULL = Sizes(
 )
 # Shows that every part works; too few starts and repetitions to say how often something holds.
 QUICK = Sizes(
-    delay_window_s=1.0,
+    delay_rounds=3,
+    delay_window_s=0.2,
+    stall_rounds=1,
     same_starts=2,
     same_timing=FULL.same_timing,
     repetitions=(1, 1),
     planted_timing=Timing(rounds=5, ramp_s=0.05, window_s=0.2),
     wrk_slice_s=1,
-    wrk_least_rounds=4,
+    wrk_least_rounds=6,
     wrk_most_rounds=8,
 )
 
@@ -107,14 +117,17 @@ def _all(sizes: Sizes) -> tuple[PartPlan, ...]:
     comparisons = cells * sizes.same_starts
     sets = 2 * sum(sizes.repetitions)
     seconds: Mapping[PartName, float] = {
-        "a": 3 + 2 * 2 * (sizes.delay_window_s + 0.2) + 2 * 2.8,
+        "a": START_S + 4 * sizes.delay_rounds * (sizes.delay_window_s + 0.15) + 2 * sizes.stall_rounds * 2.2,
         "b": 2 * sizes.same_starts * (2 * START_S + len(SCENARIOS) * _run_s(sizes.same_timing, 2)),
         "c": cells * (START_S + 2) + sets * (1 + len(PLANTED)) * (START_S + _run_s(sizes.planted_timing, 1)),
         "d": 2 * START_S + 2 * sizes.wrk_most_rounds * 2 * (sizes.wrk_slice_s + WRK_GAP_S),
     }
     return (
         PartPlan(
-            "a", "known delays and a stall are measured as such", "6 slices of load on a scripted server", seconds["a"]
+            "a",
+            "known delays and a stall are measured as such",
+            f"{4 * sizes.delay_rounds + 2 * sizes.stall_rounds} slices of load on a scripted server",
+            seconds["a"],
         ),
         PartPlan(
             "b",

@@ -6,9 +6,12 @@ from typing import Literal
 from shared.config import Edition
 from shared.lab.planning.plan import Load
 from shared.lab.results.record import Manifest
+from shared.lab.statistics import Difference
 from shared.lab.statistics import Ratio
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Fewer rounds have no interval of 95 % for their median, whatever their distribution.
+LEAST_ROUNDS = 6
 
 PartName = Literal["a", "b", "c", "d"]
 PARTS: tuple[PartName, ...] = ("a", "b", "c", "d")
@@ -18,45 +21,58 @@ Verdict = Literal["holds", "fails", "undecided", "not run"]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One figure that is known beforehand, and what was measured of it.
+    """One figure that is known beforehand, what the server did, and what was measured of it; over rounds.
 
     Attributes:
         what: What the server does.
         load: Under which load.
         figure: Such as p99.
-        known_s: What it must be, in seconds.
-        measured_s: What was measured, in seconds.
+        planned_s: What it should be, in seconds.
+        served_s: What it was by the server's record, median over rounds, in seconds.
+        measured_s: What was measured, median over rounds, in seconds.
+        error: Measured less served, of each round: the median with its interval, in seconds.
         tolerance_s: By how much the two may differ, in seconds.
     """
 
     what: str
     load: Load
     figure: str
-    known_s: float
+    planned_s: float
+    served_s: float
     measured_s: float
+    error: Difference
     tolerance_s: float
 
     @property
-    def holds(self) -> bool:
-        """Whether the two agree."""
-        return abs(self.measured_s - self.known_s) <= self.tolerance_s
+    def verdict(self) -> Verdict:
+        """Holds if the whole interval lies within the tolerance, fails if all of it lies outside.
+
+        So few rounds that they have no interval of 95 % do not show that it fails.
+        """
+        low, high = self.error.low, self.error.high
+        if -self.tolerance_s <= low and high <= self.tolerance_s:
+            return "holds"
+        is_outside = low > self.tolerance_s or high < -self.tolerance_s
+        return "fails" if is_outside and self.error.units >= LEAST_ROUNDS else "undecided"
 
 
 @dataclass(frozen=True, slots=True)
 class StallSeen:
-    """How a stall shows in the response times of one load model.
+    """How a stall shows in the response times of one load model, over all its rounds.
 
     Attributes:
         load: The load.
         stall_s: Its length, in seconds.
+        rounds: How often there was one.
         samples: Responses.
         late: How many took more than half of the stall.
-        expected_late: How many must have.
-        p99_s: 99th percentile, in seconds.
+        expected_late: How many did by the server's record.
+        p99_s: 99th percentile, median over rounds, in seconds.
     """
 
     load: Load
     stall_s: float
+    rounds: int
     samples: int
     late: int
     expected_late: int
@@ -68,19 +84,25 @@ class DelaysPart:
     """Part a: a scripted server with known delays and a stall.
 
     Attributes:
-        verdict: Whether every figure agrees.
-        lateness_p50_s: By how much an answer is later than its delay here, one at a time, as a blocking socket sees it.
-        lateness_p99_s: The same, its 99th percentile.
-        tolerance_s: What follows from that.
+        verdict: Whether the instrument measured what the server did.
+        server_away: Share of the time for which the server's processor was away, by a witness.
+        client_away: The same of the load client's.
+        answers: Responses behind all figures.
+        missing: Requests that only the client or only the server knows.
+        impossible: Those of which the client says what cannot be, by the server's record or the schedule.
+        misranked: Percentiles that an independent computation from the same times does not give.
         known: Every figure.
         stalls: The stall under each load.
         seconds: How long this part took.
     """
 
     verdict: Verdict
-    lateness_p50_s: float
-    lateness_p99_s: float
-    tolerance_s: float
+    server_away: float
+    client_away: float
+    answers: int
+    missing: int
+    impossible: int
+    misranked: int
     known: tuple[Known, ...]
     stalls: tuple[StallSeen, ...]
     seconds: float
@@ -264,6 +286,7 @@ class AgreementFigure:
         ratio: Ours over wrk's, from pairs of slices; response times with wrk's correction.
         uncorrected: The same without the correction; the same as the ratio for rps.
         verdict: Holds if the interval lies within the bound, fails if it lies outside.
+        needed: About how many pairs would decide it; None if it is decided, or if it lies too near to the bound.
     """
 
     figure: Literal["rps", "p50", "p99"]
@@ -271,6 +294,7 @@ class AgreementFigure:
     ratio: Ratio
     uncorrected: Ratio
     verdict: Verdict
+    needed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,13 @@ def run(
     with results.opened(directory, NAME, manifest.time_utc) as place:
         path = place / results.RESULT
         if "a" in parts:
-            part_a = delays.run(seed=manifest.seed, window_s=sizes.delay_window_s, progress=progress)
+            part_a = delays.run(
+                seed=manifest.seed,
+                rounds=sizes.delay_rounds,
+                window_s=sizes.delay_window_s,
+                stall_rounds=sizes.stall_rounds,
+                progress=progress,
+            )
             found = replace(found, delays=part_a)
             write(found, path)
         if set(parts) - {"a"}:
