@@ -13,10 +13,10 @@ from shared.lab.validity import coverage
 from shared.lab.validity import resolution
 from shared.lab.validity import typical
 from shared.lab.validity import wrk
+from shared.lab.validity.plan import BUDGET_S
 from shared.lab.validity.plan import FULL
 from shared.lab.validity.plan import QUICK
 from shared.lab.validity.plan import make_plan
-from shared.lab.validity.plan import sizes_of
 from shared.lab.validity.result import PARTS
 from shared.lab.validity.result import PartName
 from shared.lab.validity.result import PlantedComparison
@@ -298,8 +298,11 @@ def test_plan_stays_under_ten_minutes() -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_alone_ends_within_ten_minutes_and_wrk_has_more_pairs_then(part: PartName) -> None:
-    alone = sizes_of((part,), is_quick=False)
-    assert sum(plan.seconds for plan in make_plan(alone, (part,))) < 600
-    assert (alone.wrk_most_rounds > FULL.wrk_most_rounds) is (part == "d")
-    assert sizes_of((part,), is_quick=True) == QUICK
+def test_a_part_alone_ends_within_ten_minutes(part: PartName) -> None:
+    assert sum(plan.seconds for plan in make_plan(FULL, (part,))) < 600
+
+
+def test_wrk_has_the_time_that_other_parts_leave() -> None:
+    plans = {parts: make_plan(FULL, parts)[-1].seconds for parts in (PARTS, ("c", "d"), ("d",))}
+    assert FULL.wrk_least_rounds * 2 * 2 < plans[PARTS] < plans["c", "d"] < plans["d",] < 600
+    assert sum(plan.seconds for plan in make_plan(FULL, PARTS)) == BUDGET_S

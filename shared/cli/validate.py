@@ -23,8 +23,9 @@ def validate(
     """Show the lab what is known: delays, itself, planted differences, wrk."""
     from ..lab import editions
     from ..lab.planning.profiles import MAX_SEED
+    from ..lab.validity.plan import FULL
+    from ..lab.validity.plan import QUICK
     from ..lab.validity.plan import make_plan
-    from ..lab.validity.plan import sizes_of
     from ..lab.validity.result import PARTS
     from ..report import validity as report
 
@@ -35,7 +36,7 @@ def validate(
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"--seed {seed} is out of bounds", why=f"it can be 0 to {MAX_SEED}")
     parts = tuple(name for name in PARTS if name in words)
-    plans = make_plan(sizes_of(parts, is_quick=quick), parts)
+    plans = make_plan(QUICK if quick else FULL, parts)
     if dry_run:
         report.print_plan(plans, sys.stdout)
         return

@@ -56,6 +56,8 @@ PLAIN: Mapping[Figure, Callable[[wrk.Figures], float]] = {
 # From one look at the intervals to the next, so many times as many pairs.
 LOOK_FACTOR = 1.5
 TIMEOUT_S = 5.0
+# Two pairs, which are run together, with what is between them.
+FOUR_SLICES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,16 @@ def judge(agreements: Sequence[Agreement]) -> Verdict:
     return "fails" if "fails" in verdicts else "undecided" if "undecided" in verdicts else "holds"
 
 
-def run(*, environ: Mapping[str, str], seed: int, sizes: Sizes, progress: Callable[[str], None]) -> WrkPart:
+def run(
+    *, environ: Mapping[str, str], seed: int, sizes: Sizes, until: float, progress: Callable[[str], None]
+) -> WrkPart:
     """Load services with both clients in turn.
 
     Args:
         environ: Environment variables for every service; DATABASE_URL among them.
         seed: Of the order.
-        sizes: How much is run.
+        sizes: How much is run at most.
+        until: When to end, on the monotonic clock in seconds; not before each service has had its first look.
         progress: Called with one line at each step.
 
     Raises:
@@ -133,7 +138,8 @@ def run(*, environ: Mapping[str, str], seed: int, sizes: Sizes, progress: Callab
         generator = random.Random(seed)
         while waiting := [each for each in turns if not each.is_decided]:
             done = sum(len(each.pairs) for each in turns)
-            if done + 2 > most:
+            is_looked_at = all(len(each.pairs) >= sizes.wrk_least_rounds for each in turns)
+            if done + 2 > most or (is_looked_at and monotonic() > until - FOUR_SLICES * sizes.wrk_slice_s):
                 break
             progress(f"d: pair {done + 1} of {most} at most")
             min(waiting, key=lambda each: len(each.pairs)).go_on(ours_first=generator.random() < 0.5)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 from shared.errors import EnvironmentFailure
 from shared.lab.compare import Progress
@@ -18,7 +19,9 @@ from shared.lab.validity import planted
 from shared.lab.validity import same
 from shared.lab.validity.files import NAME
 from shared.lab.validity.files import write
-from shared.lab.validity.plan import sizes_of
+from shared.lab.validity.plan import BUDGET_S
+from shared.lab.validity.plan import FULL
+from shared.lab.validity.plan import QUICK
 from shared.lab.validity.result import PartName
 from shared.lab.validity.result import Validation
 
@@ -49,7 +52,8 @@ def run(
         EnvironmentFailure: If a service, the load client or wrk fails.
         NotComparable: If a service answers with nothing but failures.
     """
-    sizes = sizes_of(tuple(parts), is_quick=is_quick)
+    sizes = QUICK if is_quick else FULL
+    until = monotonic() + BUDGET_S
     found = Validation(manifest, is_quick)
     with results.opened(directory, NAME, manifest.time_utc) as place:
         path = place / results.RESULT
@@ -75,7 +79,7 @@ def run(
             found = replace(found, planted=part_c)
             write(found, path)
         if "d" in parts:
-            part_d = agreement.run(environ=environ, seed=manifest.seed, sizes=sizes, progress=progress)
+            part_d = agreement.run(environ=environ, seed=manifest.seed, sizes=sizes, until=until, progress=progress)
             found = replace(found, wrk=part_d)
             write(found, path)
     return found, path
