@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,16 +15,18 @@ WORDS = ("compare", "--scenario", "db", "--factor", "latency=5", "--rounds", "50
 
 
 @pytest.mark.slow
-def test_interrupt_during_rounds_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupt_during_rounds_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Services, load client, proxy and a database of its own, which ends with the last who uses it."""
-    mark = str(tmp_path / "data")
-    temporary = tmp_path / "temporary"
+    # A short name, so that the database's socket is below it, too.
+    place = tmp_path_factory.mktemp("i")
+    mark = str(place / "data")
+    temporary = place / "temporary"
     temporary.mkdir()
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "DATA_DIR": mark, "TMPDIR": str(temporary)}
     environ.pop("DATABASE_URL", None)
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *WORDS],
-        cwd=tmp_path,
+        cwd=place,
         env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -48,4 +49,4 @@ def test_interrupt_during_rounds_leaves_nothing(tmp_path: Path) -> None:
     assert said == ["Interrupted: everything that was started for this has been stopped"]
     assert leftovers(mark) == []
     assert [path.name for path in temporary.iterdir() if not path.name.endswith(".log")] == []
-    assert list((tmp_path / "results").iterdir()) == []
+    assert list((place / "results").iterdir()) == []

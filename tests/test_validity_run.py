@@ -37,7 +37,8 @@ def test_known_delays_and_a_stall_are_measured() -> None:
     seen = {each.load.model: each for each in part.stalls}
     assert seen["closed"].late == seen["closed"].expected_late == seen["closed"].load.connections
     for each in part.known:
-        assert each.served_s > each.planned_s - 0.003
+        # A stall that begins late is a shorter one.
+        assert each.served_s > each.planned_s - max(0.003, 0.05 * each.planned_s)
         assert -0.001 < each.error.value < 0.02
     # Nothing of it is in the closed model's p99, and most of it in the open one's.
     assert seen["closed"].p99_s < 0.5 < 0.9 < seen["open"].p99_s

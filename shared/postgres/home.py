@@ -55,12 +55,9 @@ class Home:
 
     def socket_dir(self) -> Path:
         """Return where a new server puts its socket; a running one says so itself."""
-        inside = self.root / "socket"
-        file = inside / f".s.PGSQL.{PORT}"
-        # Commas separate hosts for the drivers and directories for the server, so odd paths are not used either.
-        if len(os.fsencode(file)) < _SOCKET_PATH_LIMIT_BYTES and re.fullmatch(r"[\w./+~-]+", str(inside), re.ASCII):
-            return inside
-        return Path(tempfile.gettempdir()) / f"wsgi-vs-asgi-{sha256(os.fsencode(self.root)).hexdigest()[:16]}"
+        short = f"wsgi-vs-asgi-{sha256(os.fsencode(self.root)).hexdigest()[:16]}"
+        places = (self.root / "socket", Path(tempfile.gettempdir()) / short, Path("/tmp") / short)
+        return next((place for place in places if _holds_socket(place)), places[-1])
 
     def check_owner(self) -> None:
         """Refuse files of another user, unless root asks.
@@ -75,6 +72,14 @@ class Home:
                 why=f"{self.root} is owned by {user_name(owner)}, this process runs as {user_name(os.geteuid())}",
                 hint=f"run as {user_name(owner)}, let that user remove the directory, or {OTHER_SERVER}",
             )
+
+
+def _holds_socket(directory: Path) -> bool:
+    """Tell whether a directory's path is short and plain enough for a socket in it."""
+    file = directory / f".s.PGSQL.{PORT}"
+    # Commas separate hosts for the drivers and directories for the server, so odd paths are not used either.
+    is_plain = re.fullmatch(r"[\w./+~-]+", str(directory), re.ASCII) is not None
+    return is_plain and len(os.fsencode(file)) < _SOCKET_PATH_LIMIT_BYTES
 
 
 def user_entry(uid: int) -> pwd.struct_passwd:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,7 +147,13 @@ def test_interrupted_first_start_leaves_nothing_broken(data_dir: Path, start_use
         assert query(lease.url, "SELECT 1") == (1,)
 
 
-def test_long_path_puts_the_socket_elsewhere(data_dir: Path) -> None:
+@pytest.mark.parametrize("temporary", [None, "long-" * 22])
+def test_long_path_puts_the_socket_elsewhere(
+    data_dir: Path, temporary: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if temporary is not None:
+        (data_dir / temporary).mkdir(parents=True)
+        monkeypatch.setattr(tempfile, "tempdir", str(data_dir / temporary))
     path = data_dir / ("long-" * 22) / "and with, odd characters"
     with postgres.acquire(path) as lease:
         directory = Path(query(lease.url, "SHOW unix_socket_directories")[0])

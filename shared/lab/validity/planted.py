@@ -3,23 +3,17 @@
 import sys
 from collections.abc import Callable
 from collections.abc import Mapping
-from dataclasses import replace
 from statistics import median
 from time import monotonic
 
 from shared.config import Edition
 from shared.errors import NotComparable
-from shared.lab import compare
-from shared.lab.load.driver import LoadClient
-from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
 from shared.lab.results.record import Manifest
 from shared.lab.services.process import HOST
 from shared.lab.services.process import ServiceSpec
-from shared.lab.services.process import choose_cores
-from shared.lab.services.process import running
-from shared.lab.slices import RunningSubject
+from shared.lab.validity import anew
 from shared.lab.validity import resolution
 from shared.lab.validity.coverage import despite
 from shared.lab.validity.plan import PLANTED
@@ -27,9 +21,6 @@ from shared.lab.validity.plan import SCENARIOS
 from shared.lab.validity.plan import Sizes
 from shared.lab.validity.result import PlantedComparison
 from shared.lab.validity.result import PlantedPart
-from shared.lab.validity.same import EDITIONS
-from shared.lab.validity.same import foreign_cores
-from shared.lab.validity.same import ratio_of
 
 PLAIN = "plain"
 # Rounds against itself, to know what a request costs before some per cent of it are planted.
@@ -60,7 +51,7 @@ def run(
     """
     began = monotonic()
     found: list[PlantedComparison] = []
-    for edition in EDITIONS:
+    for edition in anew.EDITIONS:
         for scenario, repetitions in zip(SCENARIOS, sizes.repetitions, strict=True):
             progress(f"c: what {edition} {scenario.name} costs")
             cost_s = cpu_per_request_s(edition, scenario, environ=environ, manifest=manifest)
@@ -96,19 +87,8 @@ def cpu_per_request_s(edition: Edition, scenario: Scenario, *, environ: Mapping[
         EnvironmentFailure: If a service or the load client ends.
         NotComparable: If it answers with nothing but failures.
     """
-    cores = choose_cores()
-    with (
-        running([spec(edition, PLAIN, 0.0, environ)], cores=cores.server) as services,
-        LoadClient(cores=cores.client) as client,
-    ):
-        measured = compare.run(
-            [RunningSubject.of_service(service) for service in services],
-            [scenario],
-            client=client,
-            manifest=manifest,
-            baseline=PLAIN,
-            timing=CALIBRATION,
-        )
+    specs = [spec(edition, PLAIN, 0.0, environ)]
+    measured = anew.compared(specs, [scenario], number=0, manifest=manifest, timing=CALIBRATION)
     cost_s = measured.cells[0].server_cpu_s_per_request
     if not cost_s:
         raise NotComparable(f"{edition} gave no CPU time for {scenario.name}", hint="make check")
@@ -142,22 +122,10 @@ def compare_planted(
         EnvironmentFailure: If a service or the load client ends.
         NotComparable: If a service answers with nothing but failures.
     """
-    cores = choose_cores()
     names = {f"+{share:.0%}": share for share in planted}
     specs = [spec(edition, PLAIN, 0.0, environ)]
     specs += [spec(edition, name, share * cost_s, environ) for name, share in names.items()]
-    order = specs if repetition % 2 == 0 else specs[::-1]
-    seed = manifest.seed + repetition
-    with running(order, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
-        measured = compare.run(
-            [RunningSubject.of_service(service) for service in services],
-            [scenario],
-            client=client,
-            manifest=replace(manifest, seed=seed),
-            baseline=PLAIN,
-            loads=LOADS,
-            timing=timing,
-        )
+    measured = anew.compared(specs, [scenario], number=repetition, manifest=manifest, timing=timing)
     return [
         PlantedComparison(
             edition=edition,
@@ -165,9 +133,9 @@ def compare_planted(
             repetition=repetition,
             planted=share,
             extra_s=share * cost_s,
-            rps=ratio_of(measured, scenario.name, name, "rps"),
-            cpu=ratio_of(measured, scenario.name, name, "cpu"),
-            foreign_cores=foreign_cores(measured, scenario.name),
+            rps=anew.ratio_of(measured, scenario.name, name, "rps"),
+            cpu=anew.ratio_of(measured, scenario.name, name, "cpu"),
+            foreign_cores=anew.foreign_cores(measured, scenario.name),
         )
         for name, share in names.items()
     ]

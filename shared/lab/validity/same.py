@@ -14,9 +14,6 @@ from statistics import median
 from time import monotonic
 
 from shared.config import Edition
-from shared.errors import NotComparable
-from shared.lab import compare
-from shared.lab.load.driver import LoadClient
 from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Scenario
 from shared.lab.results.record import CellSummary
@@ -24,19 +21,14 @@ from shared.lab.results.record import Comparison
 from shared.lab.results.record import Manifest
 from shared.lab.results.record import Measure
 from shared.lab.results.summary import VALUE_OF
-from shared.lab.services.process import choose_cores
 from shared.lab.services.process import edition_spec
-from shared.lab.services.process import running
-from shared.lab.slices import RunningSubject
-from shared.lab.statistics import Ratio
+from shared.lab.validity import anew
 from shared.lab.validity import coverage
 from shared.lab.validity.plan import SCENARIOS
 from shared.lab.validity.plan import Sizes
 from shared.lab.validity.result import SameComparison
 from shared.lab.validity.result import SamePart
 from shared.lab.validity.result import Verdict
-
-EDITIONS: tuple[Edition, ...] = ("wsgi", "asgi")
 
 
 def run(*, environ: Mapping[str, str], manifest: Manifest, sizes: Sizes, progress: Callable[[str], None]) -> SamePart:
@@ -55,7 +47,7 @@ def run(*, environ: Mapping[str, str], manifest: Manifest, sizes: Sizes, progres
     began = monotonic()
     found: list[SameComparison] = []
     for start in range(sizes.same_starts):
-        for edition in EDITIONS:
+        for edition in anew.EDITIONS:
             progress(f"b: {edition} against itself, start {start + 1} of {sizes.same_starts}")
             found += compare_start(edition, start, environ=environ, manifest=manifest, sizes=sizes)
     coverages = coverage.judge(found, seed=manifest.seed)
@@ -92,22 +84,10 @@ def compare_start(
         EnvironmentFailure: If a service or the load client ends.
         NotComparable: If a service answers with nothing but failures.
     """
-    cores = choose_cores()
     spec = edition_spec(edition, environ)
     again = f"{edition} again"
     specs = [spec, replace(spec, name=again)]
-    # Who is started first changes with each pair, so that the place is no difference between the two.
-    order = specs if start % 2 == 0 else specs[::-1]
-    seed = manifest.seed + start
-    with running(order, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
-        measured = compare.run(
-            [RunningSubject.of_service(service) for service in services],
-            scenarios,
-            client=client,
-            manifest=replace(manifest, seed=seed),
-            baseline=edition,
-            timing=sizes.same_timing,
-        )
+    measured = anew.compared(specs, scenarios, number=start, manifest=manifest, timing=sizes.same_timing)
     return [_of_scenario(measured, edition, again, scenario.name, start) for scenario in scenarios]
 
 
@@ -120,29 +100,12 @@ def _of_scenario(measured: Comparison, edition: Edition, again: str, scenario: s
         edition=edition,
         scenario=scenario,
         start=start,
-        rps=ratio_of(measured, scenario, again, "rps"),
-        cpu=ratio_of(measured, scenario, again, "cpu"),
+        rps=anew.ratio_of(measured, scenario, again, "rps"),
+        cpu=anew.ratio_of(measured, scenario, again, "cpu"),
         rps_logs=_logs(above, below, "rps"),
         cpu_logs=_logs(above, below, "cpu"),
-        foreign_cores=foreign_cores(measured, scenario),
+        foreign_cores=anew.foreign_cores(measured, scenario),
     )
-
-
-def foreign_cores(measured: Comparison, scenario: str) -> float:
-    """Return how many processors other programs used while a scenario was measured."""
-    return sum(each.cores for each in measured.foreign_load if each.scenario == scenario)
-
-
-def ratio_of(measured: Comparison, scenario: str, subject: str, measure: Measure) -> Ratio:
-    """Return a ratio that must be there.
-
-    Raises:
-        NotComparable: If a round has no successful answer.
-    """
-    ratio = measured.ratio(scenario, LOADS[0], subject, measure)
-    if ratio is None:
-        raise NotComparable(f"{subject} had a round without a success in {scenario}", hint="make check")
-    return ratio
 
 
 def _logs(above: CellSummary, below: CellSummary, measure: Measure) -> tuple[float, ...]:
