@@ -7,6 +7,7 @@ import typer
 
 from .. import config
 from ..config import Edition
+from ..errors import UsageError
 from .app import RESULTS
 from .app import database
 from .app import messages
@@ -32,16 +33,27 @@ def bench_services(
 def bench_trace(
     starts: Annotated[int | None, typer.Option(min=3, help="Starts of each service; more narrow the intervals")] = None,
     edition: Annotated[Edition | None, typer.Option(help="Only this edition")] = None,
+    target: Annotated[str | None, typer.Option(help="Only this request: /plaintext or /db")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
 ) -> None:
     """Compare each edition's CPU per request with its own without the hooks of tracing."""
     from ..lab import editions
+    from ..lab.benchmarks.tracing import TARGETS
     from ..report.table import print_trace_bench
 
+    if target not in (None, *TARGETS):
+        raise UsageError(f"What tracing costs {target} is not measured", why=f"it can be {' or '.join(TARGETS)}")
     settings = config.load()
     with database(settings) as url:
         measured, path = editions.bench_tracing(
-            settings, url, seed=seed, starts=starts, edition=edition, directory=RESULTS, progress=progress
+            settings,
+            url,
+            seed=seed,
+            starts=starts,
+            edition=edition,
+            target=target,
+            directory=RESULTS,
+            progress=progress,
         )
     print_trace_bench(measured, sys.stdout)
     messages.print(f"Ratio of every start, and manifest: {path}", markup=False)

@@ -145,6 +145,7 @@ def bench_tracing(
     seed: int,
     starts: int | None,
     edition: Edition | None,
+    target: str | None,
     directory: Path,
     progress: Progress,
 ) -> tuple[TraceBench, Path]:
@@ -156,6 +157,7 @@ def bench_tracing(
         seed: Fixes order and resampling.
         starts: How often each service is started; None for the default.
         edition: The only one to measure; None for both.
+        target: What alone is requested; None for all.
         directory: Where the result is written.
         progress: Called with one line at each step.
 
@@ -168,6 +170,7 @@ def bench_tracing(
         manifest=made,
         starts=starts or bench_trace.STARTS,
         editions=(edition,) if edition else ("wsgi", "asgi"),
+        targets=(target,) if target else bench_trace.TARGETS,
         progress=progress,
     )
     path = results.open_directory(directory, "bench-trace", made.time_utc) / results.RESULT

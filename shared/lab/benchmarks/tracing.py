@@ -70,6 +70,7 @@ def run(
     starts: int = STARTS,
     seconds: float = SECONDS,
     editions: Sequence[Edition] = ("wsgi", "asgi"),
+    targets: Sequence[str] = TARGETS,
     progress: Progress = lambda _: None,
 ) -> TraceBench:
     """Compare each edition with itself without hooks, in services that are started anew again and again.
@@ -80,6 +81,7 @@ def run(
         starts: How often each service is started; the unit of the intervals.
         seconds: Of volleys for each start and target.
         editions: Which editions.
+        targets: What is requested.
         progress: Called with one line at each step.
 
     Raises:
@@ -92,12 +94,14 @@ def run(
             progress(f"{edition}: start {start + 1} of {starts}")
             # The place in the order of starting moves the figures by some tenths of a per cent.
             order = random.Random(f"{manifest.seed}/{start}/{edition}").sample(range(len(SERVICES)), len(SERVICES))
-            planned = specs(edition, environ)
+            # Equal in all services: where it puts the entries of dictionaries moves the figures by one per cent.
+            hash_seed = str(random.Random(f"{manifest.seed}/{start}/{edition}/hash").randrange(2**32))
+            planned = specs(edition, {**environ, "PYTHONHASHSEED": hash_seed})
             with running([planned[place] for place in order], cores=choose_cores().server) as started:
                 services = [started[order.index(place)] for place in range(len(SERVICES))]
                 for service in started:
                     _have_data(service)
-                for target in TARGETS:
+                for target in targets:
                     found = volleys.measure(
                         services,
                         target,
@@ -108,7 +112,7 @@ def run(
                     )
                     measured.setdefault((edition, target), []).append(found)
                 if start == starts - 1:
-                    costs += [_recorder_cost(edition, services[-1], target) for target in TARGETS]
+                    costs += [_recorder_cost(edition, services[-1], target) for target in targets]
     hooks = [
         _hook_cost(edition, target, place, found, manifest.seed)
         for (edition, target), found in measured.items()
