@@ -200,6 +200,7 @@ class Service:
 
     def __init__(self) -> None:
         self.settings = settings = load()
+        self._is_tracing = settings.is_tracing
         self.database = Database(settings, locate(settings))
         self._book_other = instruments().meter("(none)")
         table = routing.resources(
@@ -217,7 +218,7 @@ class Service:
     ) -> None:
         """Answer one request."""
         started = perf_counter()
-        trace = current.get()
+        trace = current.get() if self._is_tracing else None
         if trace is not None:
             trace.begin("route")
         request = Request(scope, receive, self.settings.request_timeout)

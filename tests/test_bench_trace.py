@@ -46,14 +46,16 @@ def test_branches_without_a_trace_are_kept() -> None:
         "    if trace is None:\n        return plain()\n    return recorded(trace)\n"
         "def two(trace, body):\n"
         "    trace = current.get()\n    return body if trace is None else hand_over(trace, body)\n"
-        "def three(other):\n"
+        "def three(self):\n    trace = current.get() if self.is_tracing else None\n    return trace\n"
+        "def four(other):\n"
         "    if other is None:\n        return 3\n    return 4\n"
     )
     left = ast.unparse(unhooked(source, "module.py"))
     assert left == (
         "def one(trace):\n    return plain()\n\n"
         "def two(trace, body):\n    trace = None\n    return body\n\n"
-        "def three(other):\n    if other is None:\n        return 3\n    return 4"
+        "def three(self):\n    trace = None\n    return trace\n\n"
+        "def four(other):\n    if other is None:\n        return 3\n    return 4"
     )
 
 
@@ -78,6 +80,13 @@ def test_volleys_tell_services_apart(services: dict[Edition, Service]) -> None:
     assert found[0][1] == 1.0
     assert found[1][1] < 0.8
     assert 0.8 < found[2][1] < 1.25
+
+
+def test_hooks_are_held_against_both_services_without() -> None:
+    # Per start: CPU seconds, and the ratio over the first service.
+    found = [[(1.0, 1.0), (1.21, 1.21), (1.1, 1.1), (1.65, 1.65)]] * 3
+    ratios = [bench_trace._hook_cost("asgi", "/db", place, found, 1).ratios for place in range(4)]
+    assert [round(each[0], 9) for each in ratios] == [1.0, 1.21, 1.0, 1.5]
 
 
 @pytest.mark.parametrize(("high", "verdict"), [(1.0099, "yes"), (1.0101, "not shown")])

@@ -92,9 +92,10 @@ def hook_sheet(bench: TraceBench) -> Sheet:
         f"{bench.starts} starts of each service, {bench.seconds:g} s of volleys of {bench.volley} requests each, all "
         f"services in turn, seed {manifest.seed}; {manifest.cpu_model}, {manifest.cores} cores, {manifest.python}, "
         f"{manifest.time_utc}.",
-        "Baseline: the same edition with the hooks taken out of its source. The same code again shows what can be "
-        "resolved. Interval: 95 %, from starts, since each start has a memory layout of its own, and a hash seed that "
-        "its services share; more of them (--starts) make it narrower.",
+        "Baseline: the same edition with the hooks taken out of its source, the geometric mean of both services. The "
+        "same code again is over the first of them, and shows what can be resolved. Interval: 95 %, from starts, since "
+        "each start has a memory layout of its own, and a hash seed that its services share; more of them (--starts) "
+        "make it narrower.",
     )
     return Sheet("What tracing costs while nobody asks for it", heads, tuple(rows), (), notes)
 

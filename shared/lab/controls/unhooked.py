@@ -154,7 +154,9 @@ def _is_none(test: ast.expr) -> bool | None:
 
 
 def _looks_for_trace(value: ast.expr) -> bool:
-    """Tell whether a value is looked up, as a context variable's or an entry's is."""
+    """Tell whether a value is looked up, as a context variable's or an entry's is; be it under a condition."""
+    if isinstance(value, ast.IfExp):
+        return _looks_for_trace(value.body)
     return isinstance(value, ast.Call) and getattr(value.func, "attr", "") in {"get", "pop"}
 
 
