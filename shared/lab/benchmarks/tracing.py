@@ -1,8 +1,8 @@
 """What tracing costs: CPU per request with and without it, against the same edition whose hooks were taken out.
 
 Per edition four services are compared: the one without hooks, the same again, which says how small a difference can be
-shown today, and the edition with tracing off and on, over the geometric mean of the first two. No request asks for a trace; what one that asks
-costs is told by the traces themselves, stage by stage.
+shown today, and the edition with tracing off and on, over the geometric mean of the first two. No request asks for a
+trace; what one that asks costs is told by the traces themselves, stage by stage.
 """
 
 import math
