@@ -244,7 +244,7 @@ class Protocol(HttpToolsProtocol):
         elif name == b"transfer-encoding":
             if value.lower().rpartition(b",")[2].strip() != b"chunked":
                 self._refuse(MalformedRequest(NO_REQUEST, close=True))
-        elif any(field == name for field, _ in self.headers):
+        elif self.headers and any(field == name for field, _ in self.headers):
             # Neither can be combined into a list (RFC 9110, section 5.3).
             self._refuse(MalformedRequest(NO_REQUEST, close=True))
 

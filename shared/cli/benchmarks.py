@@ -16,16 +16,29 @@ from .app import progress
 
 def bench_services(
     rounds: Annotated[int | None, typer.Option(min=3, help="Rounds; more make narrower intervals")] = None,
+    edition: Annotated[Edition | None, typer.Option(help="Only this edition")] = None,
+    scenario: Annotated[str | None, typer.Option(help="Only this scenario, as fortunes")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
 ) -> None:
     """Compare each edition's CPU per request with a raw driver's under the same server."""
     from ..lab import editions
+    from ..lab.benchmarks.services import SCENARIOS
     from ..report.table import print_bench
 
+    names = [each.name for each in SCENARIOS]
+    if scenario not in (None, *names):
+        raise UsageError(f"There is no scenario {scenario} here", why=f"there are {', '.join(names)}")
     settings = config.load()
     with database(settings) as url:
         measured = editions.bench_editions(
-            settings, url, seed=seed, rounds=rounds, directory=RESULTS, progress=progress
+            settings,
+            url,
+            seed=seed,
+            rounds=rounds,
+            edition=edition,
+            scenario=scenario,
+            directory=RESULTS,
+            progress=progress,
         )
     print_bench(measured, sys.stdout)
 

@@ -111,6 +111,8 @@ def bench_editions(
     *,
     seed: int,
     rounds: int | None,
+    edition: Edition | None,
+    scenario: str | None,
     directory: Path,
     progress: Progress,
 ) -> tuple[Comparison, ...]:
@@ -121,6 +123,8 @@ def bench_editions(
         url: The database, without a driver.
         seed: Fixes order and resampling.
         rounds: Rounds per scenario; None for the default.
+        edition: The only one to measure; None for both.
+        scenario: Name of what alone is sent; None for all.
         directory: Where the results are written.
         progress: Called with one line at each step.
 
@@ -132,6 +136,8 @@ def bench_editions(
         environ=_environ(url),
         make_manifest=lambda: make_manifest(settings, url, seed, choose_cores()),
         control_database_url=url,
+        editions=(edition,) if edition else ("wsgi", "asgi"),
+        scenarios=[each for each in bench_services.SCENARIOS if scenario in (None, each.name)],
         timing=timing if rounds is None else replace(timing, rounds=rounds),
         directory=directory,
         progress=progress,
