@@ -169,10 +169,12 @@ class TestPlanted:
             async def __call__(self, scope: dict[str, str], receive: list[str], send: list[str]) -> None:
                 send += receive
 
+        first, second = control.Work(0), control.Work(0)
+        first.steps, second.steps = 7, 8
         burnt: list[int] = []
         monkeypatch.setattr(control, "burn", burnt.append)
-        control.plant_wsgi(Wsgi, 7)
-        control.plant_asgi(Asgi, 8)
+        control.plant_wsgi(Wsgi, first)
+        control.plant_asgi(Asgi, second)
         sent: list[str] = []
         assert Wsgi()("environ", "start") == ("environ", "start")
         asyncio.run(Asgi()({"type": "lifespan"}, ["a"], sent))
@@ -181,9 +183,30 @@ class TestPlanted:
 
     def test_control_burns_what_it_is_told(self) -> None:
         """Twice the time is twice the steps, and the steps take about the time; the machine may be busy."""
-        steps = control.steps_for(2_000_000)
-        assert control.steps_for(0) == 0
-        assert control.steps_for(20_000_000) / steps == pytest.approx(10, rel=0.5)
+        assert control.Work(0).steps == 0
+        assert control.Work(20_000_000).steps / control.Work(2_000_000).steps == pytest.approx(10, rel=0.5)
+
+    def test_control_burns_as_long_on_a_slower_processor(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Clock(ns_per_reading=50_000)
+        monkeypatch.setattr(control, "thread_time_ns", clock)
+        work = control.Work(10_000)
+        assert work.steps == 2_000
+        clock.ns_per_reading = 100_000
+        for _ in range(control.TIMED_EVERY * control.KEPT_TIMINGS):
+            work.do()
+        assert work.steps == 1_000
+
+
+class Clock:
+    """A clock that goes on by so much with every reading."""
+
+    def __init__(self, *, ns_per_reading: int) -> None:
+        self.ns_per_reading = ns_per_reading
+        self._now_ns = 0
+
+    def __call__(self) -> int:
+        self._now_ns += self.ns_per_reading
+        return self._now_ns
 
 
 class TestWrk:

@@ -3,21 +3,27 @@
 python -m shared.lab.controls.planted wsgi|asgi EXTRA_NS
 
 Every request burns so many nanoseconds of CPU time, then goes to the edition as it stands. With 0 it takes the same way
-and burns nothing, which makes it the baseline. The work is a counted loop, timed once at the start by the thread's CPU
-clock: a machine that becomes slower later slows the loop and the edition alike, so that their ratio stays.
+and burns nothing, which makes it the baseline. The work is a counted loop. How long a step takes is timed by the
+thread's CPU clock again and again, while requests are served: a processor that shares its core with another is slower
+as soon as that one is loaded, too, and a loop that was timed before would be longer than was asked for.
 """
 
 import importlib
 import runpy
 import sys
+from collections import deque
 from collections.abc import Callable
 from itertools import repeat
+from statistics import median
 from time import thread_time_ns
 from typing import Any
 
-# Long enough for the clock, repeated so that one interruption does not count.
-TIMED_STEPS = 200_000
-TIMINGS = 9
+# A tenth of a millisecond or so: long for the clock, which costs up to a microsecond, and short for a request.
+TIMED_STEPS = 10_000
+# Requests between two timings, which then cost each less than half a microsecond, the baseline's too.
+TIMED_EVERY = 256
+# The median of so many counts, so that one interruption does not.
+KEPT_TIMINGS = 9
 
 
 def burn(steps: int) -> None:
@@ -26,36 +32,56 @@ def burn(steps: int) -> None:
         pass
 
 
-def steps_for(extra_ns: float) -> int:
-    """Return how many steps take so many nanoseconds of CPU time here."""
-    if not extra_ns:
-        return 0
-    timings = []
-    for _ in range(TIMINGS):
+class Work:
+    """So much CPU time, to be burnt again and again; for all threads of a process.
+
+    Args:
+        extra_ns: Nanoseconds of CPU time to burn in each request.
+
+    Attributes:
+        steps: How many steps take that long, as last timed.
+    """
+
+    def __init__(self, extra_ns: float) -> None:
+        self._extra_ns = extra_ns
+        self._timings: deque[int] = deque(maxlen=KEPT_TIMINGS)
+        self._requests = 0
+        for _ in range(KEPT_TIMINGS):
+            self.time()
+
+    def time(self) -> None:
+        """Time the loop, as fast as the processor is now."""
         before = thread_time_ns()
         burn(TIMED_STEPS)
-        timings.append(thread_time_ns() - before)
-    return round(extra_ns * TIMED_STEPS / sorted(timings)[TIMINGS // 2])
+        self._timings.append(thread_time_ns() - before)
+        self.steps = round(self._extra_ns * TIMED_STEPS / median(tuple(self._timings)))
+
+    def do(self) -> None:
+        """Burn what one request burns."""
+        self._requests += 1
+        if self._requests % TIMED_EVERY == 0:
+            self.time()
+        burn(self.steps)
 
 
-def plant_wsgi(application: type[Any], steps: int) -> None:
+def plant_wsgi(application: type[Any], work: Work) -> None:
     """Have every request of a PEP 3333 application burn."""
     original: Callable[..., Any] = application.__call__
 
     def call(self: Any, environ: Any, start_response: Any) -> Any:
-        burn(steps)
+        work.do()
         return original(self, environ, start_response)
 
     application.__call__ = call
 
 
-def plant_asgi(application: type[Any], steps: int) -> None:
+def plant_asgi(application: type[Any], work: Work) -> None:
     """Have every request of an ASGI application burn."""
     original: Callable[..., Any] = application.__call__
 
     async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            burn(steps)
+            work.do()
         await original(self, scope, receive, send)
 
     application.__call__ = call
@@ -67,7 +93,7 @@ PLANT = {"wsgi": plant_wsgi, "asgi": plant_asgi}
 def main(edition: str, extra_ns: float) -> None:
     """Serve an edition with so much more CPU time in every request."""
     application = type(importlib.import_module(f"{edition}_app.app").app)
-    PLANT[edition](application, steps_for(extra_ns))
+    PLANT[edition](application, Work(extra_ns))
     runpy.run_module(f"{edition}_app", run_name="__main__")
 
 

@@ -86,9 +86,10 @@ class Schedule:
         """The figures that are compared."""
         return STALL_QUANTILES if self.stalls else QUANTILES
 
-    def tolerance_s(self, figure: str) -> float:
-        """Return by how much a figure may differ from the server's record, in seconds."""
-        return known.STALL_TOLERANCE * STALL_S if self.stalls else known.TOLERANCE_S[figure]
+    @property
+    def tolerance_s(self) -> float:
+        """By how much a figure may differ from the server's record, in seconds."""
+        return known.STALL_TOLERANCE * STALL_S if self.stalls else known.TOLERANCE_S
 
 
 def schedules(window_s: float) -> tuple[Schedule, ...]:
@@ -290,7 +291,7 @@ def _known(schedule: Schedule, rounds: Sequence[Round], name: str) -> Known:
         served_s=median(each.served_s[name] for each in rounds),
         measured_s=median(each.measured_s[name] for each in rounds),
         error=known.median_of_rounds([each.measured_s[name] - each.served_s[name] for each in rounds]),
-        tolerance_s=schedule.tolerance_s(name),
+        tolerance_s=schedule.tolerance_s,
     )
 
 
