@@ -14,16 +14,16 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from itertools import repeat
-from statistics import median
+from statistics import fmean
 from time import thread_time_ns
 from typing import Any
 
 # A tenth of a millisecond or so: long for the clock, which costs up to a microsecond, and short for a request.
 TIMED_STEPS = 10_000
-# Requests between two timings, which then cost each less than half a microsecond, the baseline's too.
-TIMED_EVERY = 256
-# The median of so many counts, so that one interruption does not.
-KEPT_TIMINGS = 9
+# Requests between two timings, which then cost each about a microsecond, the baseline's too.
+TIMED_EVERY = 128
+# The mean of so many counts: interruptions are on a process's account, so the work's own are part of what it costs.
+KEPT_TIMINGS = 32
 
 
 def burn(steps: int) -> None:
@@ -54,7 +54,7 @@ class Work:
         before = thread_time_ns()
         burn(TIMED_STEPS)
         self._timings.append(thread_time_ns() - before)
-        self.steps = round(self._extra_ns * TIMED_STEPS / median(tuple(self._timings)))
+        self.steps = round(self._extra_ns * TIMED_STEPS / fmean(tuple(self._timings)))
 
     def do(self) -> None:
         """Burn what one request burns."""
