@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def found(
     cpu = 1 + planted if cpu is None else cpu
     rps = 1 / (1 + planted) if rps is None else rps
     ratios = [Ratio(value, value * math.exp(-half), value * math.exp(half), 10) for value in (rps, cpu)]
-    return PlantedComparison("asgi", "/db", 0, planted, 0.0, ratios[0], ratios[1], 0.0)
+    return PlantedComparison("asgi", "/db", 0, planted, planted * 1e-3, 1e-3, ratios[0], ratios[1], 0.0)
 
 
 class TestSame:
@@ -159,6 +160,12 @@ class TestPlanted:
     )
     def test_verdict(self, runs: list[PlantedComparison], verdict: str) -> None:
         assert resolution.judge(runs, resolution.resolutions(runs)[0]) == verdict
+
+    def test_truth_is_what_was_planted_over_the_cost_in_the_same_rounds(self) -> None:
+        """A request that cost less than when the work was measured out had a larger share planted."""
+        run = replace(found(0.1, cpu=1.125), base_s=0.8e-3)
+        assert resolution.error(run) == pytest.approx(0.0)
+        assert resolution.detections([run])[0].share == pytest.approx(0.125)
 
     def test_control_burns_in_every_request_and_changes_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Wsgi:

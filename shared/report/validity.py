@@ -238,6 +238,7 @@ def planted_sheet(part: PlantedPart) -> Sheet:
         Row(
             (
                 f"{each.planted:.0%} more CPU",
+                f"{each.share:+.1%}",
                 f"{each.estimate:+.1%}",
                 f"{each.worst_error:+.1%}",
                 _share(each.by_cpu),
@@ -249,7 +250,8 @@ def planted_sheet(part: PlantedPart) -> Sheet:
         for each in part.detections
     ]
     notes = (
-        "estimate: median of the CPU ratios; worst: the one furthest from what was planted. found: the 95 % interval "
+        "truth: what was planted over what a request without it cost in the same rounds, the median; estimate: median "
+        "of the CPU ratios; worst: the one furthest from what was planted. found: the 95 % interval "
         "excludes 1 on the right side, share with its own interval (Wilson). Runs of the length of make compare's, "
         "each on processes of their own, so the effect of a start is in every error.",
         f"Resolution, the smallest difference in CPU per request that is found 9 times in 10: {resolution(part)}. "
@@ -262,7 +264,7 @@ def planted_sheet(part: PlantedPart) -> Sheet:
             f"too little is found, or estimates are off in the middle ({part.median_error:+.1%})",
         ),
     )
-    heads = ("planted", "estimate", "worst", "found by CPU", "share", "found by rps")
+    heads = ("planted", "truth", "estimate", "worst", "found by CPU", "share", "found by rps")
     return Sheet(_title("c"), heads, tuple(rows), (), notes)
 
 

@@ -8,6 +8,7 @@ from time import monotonic
 
 from shared.config import Edition
 from shared.errors import NotComparable
+from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Scenario
 from shared.lab.planning.plan import Timing
 from shared.lab.results.record import Manifest
@@ -120,12 +121,15 @@ def compare_planted(
 
     Raises:
         EnvironmentFailure: If a service or the load client ends.
-        NotComparable: If a service answers with nothing but failures.
+        NotComparable: If a service answers with nothing but failures, or its CPU time cannot be read.
     """
     names = {f"+{share:.0%}": share for share in planted}
     specs = [spec(edition, PLAIN, 0.0, environ)]
     specs += [spec(edition, name, share * cost_s, environ) for name, share in names.items()]
     measured = anew.compared(specs, [scenario], number=repetition, manifest=manifest, timing=timing)
+    plain = measured.cell(scenario.name, LOADS[0], PLAIN)
+    if plain is None or not plain.server_cpu_s_per_request:
+        raise NotComparable(f"{edition} gave no CPU time for {scenario.name}", hint="make check")
     return [
         PlantedComparison(
             edition=edition,
@@ -133,6 +137,7 @@ def compare_planted(
             repetition=repetition,
             planted=share,
             extra_s=share * cost_s,
+            base_s=plain.server_cpu_s_per_request,
             rps=anew.ratio_of(measured, scenario.name, name, "rps"),
             cpu=anew.ratio_of(measured, scenario.name, name, "cpu"),
             foreign_cores=anew.foreign_cores(measured, scenario.name),

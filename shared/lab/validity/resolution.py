@@ -28,6 +28,7 @@ def detections(comparisons: Sequence[PlantedComparison]) -> tuple[Detection, ...
 def _detection(planted: float, runs: Sequence[PlantedComparison]) -> Detection:
     return Detection(
         planted=planted,
+        share=median(each.share for each in runs),
         by_cpu=share(sum(each.cpu.low > 1 for each in runs), len(runs)),
         by_rps=share(sum(each.rps.high < 1 for each in runs), len(runs)),
         estimate=median(each.cpu.value - 1 for each in runs),
@@ -37,7 +38,7 @@ def _detection(planted: float, runs: Sequence[PlantedComparison]) -> Detection:
 
 def error(run: PlantedComparison) -> float:
     """Return by how much the estimated CPU ratio is off, as a share."""
-    return run.cpu.value / (1 + run.planted) - 1
+    return run.cpu.value / (1 + run.share) - 1
 
 
 def needed_by_cpu(run: PlantedComparison) -> float:
@@ -47,19 +48,19 @@ def needed_by_cpu(run: PlantedComparison) -> float:
     of its interval depends on it. So a run whose interval begins this far above 1 would have begun at 1 for a
     difference smaller by as much.
     """
-    return math.log1p(run.planted) - math.log(run.cpu.low)
+    return math.log1p(run.share) - math.log(run.cpu.low)
 
 
 def rps_slope(runs: Sequence[PlantedComparison]) -> float:
     """Return how much throughput falls for each unit of CPU planted, both as logarithms; through the origin."""
-    planted = [math.log1p(run.planted) for run in runs]
+    planted = [math.log1p(run.share) for run in runs]
     fallen = [-math.log(run.rps.value) for run in runs]
     return sum(x * y for x, y in zip(planted, fallen, strict=True)) / sum(x * x for x in planted)
 
 
 def needed_by_rps(run: PlantedComparison, slope: float) -> float:
     """Return which planted CPU difference this run would just have found by throughput, as a logarithm."""
-    return math.log1p(run.planted) + math.log(run.rps.high) / slope
+    return math.log1p(run.share) + math.log(run.rps.high) / slope
 
 
 def nine_in_ten(needed: Sequence[float], largest: float) -> float | None:

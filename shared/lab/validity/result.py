@@ -9,7 +9,7 @@ from shared.lab.results.record import Manifest
 from shared.lab.statistics import Difference
 from shared.lab.statistics import Ratio
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Fewer rounds have no interval of 95 % for their median, whatever their distribution.
 LEAST_ROUNDS = 6
 
@@ -214,8 +214,9 @@ class PlantedComparison:
         edition: Which.
         scenario: What was sent.
         repetition: Number of the starts.
-        planted: How much more CPU per request: 0.05 is 5 %.
-        extra_s: The same in CPU seconds per request.
+        planted: How much more CPU per request was asked for: 0.05 is 5 %.
+        extra_s: What was planted, in CPU seconds per request.
+        base_s: CPU seconds per request of the edition without, in the same rounds.
         rps: Requests per second over those of the edition without.
         cpu: The same of CPU seconds per request.
         foreign_cores: Processors that other programs used meanwhile.
@@ -226,9 +227,15 @@ class PlantedComparison:
     repetition: int
     planted: float
     extra_s: float
+    base_s: float
     rps: Ratio
     cpu: Ratio
     foreign_cores: float
+
+    @property
+    def share(self) -> float:
+        """How much more CPU per request was planted, by what a request cost in these rounds."""
+        return self.extra_s / self.base_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +243,8 @@ class Detection:
     """What became of one planted size.
 
     Attributes:
-        planted: How much more CPU per request: 0.05 is 5 %.
+        planted: How much more CPU per request was asked for: 0.05 is 5 %.
+        share: How much it was by what a request cost in the same rounds, the median.
         by_cpu: How often the interval of the CPU ratio lay above 1.
         by_rps: How often that of requests per second lay below 1.
         estimate: Median of the estimated CPU difference, as a share.
@@ -244,6 +252,7 @@ class Detection:
     """
 
     planted: float
+    share: float
     by_cpu: Share
     by_rps: Share
     estimate: float
