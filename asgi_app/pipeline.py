@@ -33,6 +33,8 @@ from .app import app
 STOP_LINGER_S = 2.0
 # The spaces and " HTTP/1.1" around the target, beside the method.
 LINE_OVERHEAD_BYTES = 10
+# Longer than any method that the parser knows.
+METHOD_BYTES = 32
 # The colon, the space and the line's end around a field's name and value.
 FIELD_OVERHEAD_BYTES = 4
 NO_REQUEST = "The bytes are not an HTTP/1.1 request"
@@ -41,11 +43,6 @@ NO_REQUEST = "The bytes are not an HTTP/1.1 request"
 @lru_cache(maxsize=1)
 def _settings() -> Settings:
     return load()
-
-
-@lru_cache(maxsize=1)
-def _own_fields(second: int) -> list[tuple[bytes, bytes]]:
-    return [(b"date", formatdate(second, usegmt=True).encode()), (b"server", b"uvicorn")]
 
 
 def request_parser(callbacks: Any) -> httptools.HttpRequestParser:
@@ -61,9 +58,18 @@ class FreshHeaders(list[tuple[bytes, bytes]]):
     uvicorn's are as old as the request, and older where something blocked the loop.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_second = 0
+        self._fields: list[tuple[bytes, bytes]] = []
+
     def __add__(self, fields: Any) -> list[Any]:
         """Return the fields of a response."""
-        return [*_own_fields(int(time())), *fields]
+        now = time()
+        if not self._next_second - 1 <= now < self._next_second:
+            self._next_second = int(now) + 1
+            self._fields = [(b"date", formatdate(now, usegmt=True).encode()), (b"server", b"uvicorn")]
+        return self._fields + fields
 
 
 FRESH_HEADERS = FreshHeaders()
@@ -164,35 +170,40 @@ class Protocol(HttpToolsProtocol):
             self._is_in_head = True
             self._head_bytes = 0
         self.url += url
-        if len(self.parser.get_method()) + len(self.url) > self._line_limit:
+        # The method is asked for only where its length can matter.
+        left = self._line_limit - len(self.url)
+        if left < METHOD_BYTES and left < len(self.parser.get_method()):
             self._refuse(UriTooLong("The request line is too long", close=True))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field."""
-        if len(name) + len(value) > self._field_limit or len(self.headers) >= self._count_limit:
+        headers = self.headers
+        if len(name) + len(value) > self._field_limit or len(headers) >= self._count_limit:
             self._refuse(HeadersTooLarge("Too many header fields, or one that is too large", close=True))
         name = name.lower()
         if name in self.checked_fields:
             self._check_field(name, value)
         # Spaces after a value are no part of it (RFC 9110, section 5.5).
-        self.headers.append((name, value.rstrip(b" \t")))
+        headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Start the application."""
         self._is_in_head = False
         if self._silence is not None:
             self._heard()
-        if self.parser.get_http_version() != "1.1":
-            self._check_version()
+        version = self.parser.get_http_version()
+        if version != "1.1":
+            self._check_version(version)
         if self.url[:1] != b"/":
             self._check_target()
         super().on_headers_complete()
-        self.cycle.default_headers = FRESH_HEADERS
-        if self.scope["http_version"] == "1.0":
+        cycle = self.cycle
+        cycle.default_headers = FRESH_HEADERS
+        if version == "1.0":
             # Its task runs later, so that nothing has been sent by the class that it was made from.
-            self.cycle.__class__ = OldCycle
+            cycle.__class__ = OldCycle
         if self._is_stopping:
-            self.cycle.keep_alive = False
+            cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """Answer what never reached the application."""
@@ -248,10 +259,10 @@ class Protocol(HttpToolsProtocol):
             # Neither can be combined into a list (RFC 9110, section 5.3).
             self._refuse(MalformedRequest(NO_REQUEST, close=True))
 
-    def _check_version(self) -> None:
+    def _check_version(self, version: str) -> None:
         """Refuse the versions that the parser knows and this service does not speak."""
         # Chunks in HTTP/1.0 are faulty framing (RFC 9112, section 6.1).
-        if self.parser.get_http_version() != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers):
+        if version != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers):
             self._refuse(MalformedRequest(NO_REQUEST, close=True))
 
     def _check_target(self) -> None:

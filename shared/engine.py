@@ -93,6 +93,8 @@ def engine_options(settings: Settings, edition: Edition, driver: str) -> dict[st
     """
     return {
         "isolation_level": "AUTOCOMMIT",
+        # Outside a transaction there is nothing to roll back, and SQLAlchemy would ask for it twice a session.
+        "skip_autocommit_rollback": True,
         "poolclass": pool_class(edition, is_tracing=settings.is_tracing),
         "pool_size": settings.pool_size,
         "max_overflow": settings.pool_max_overflow,

@@ -209,6 +209,7 @@ class Application:
             if self._pid == os.getpid():
                 return
             settings = load()
+            self._is_tracing = settings.is_tracing
             self.database = Database(settings, locate(settings))
             self._end_watch = Watchdog(self.database.engine.pool, settings.request_timeout).start()
             table = routing.resources(
@@ -234,7 +235,7 @@ class Application:
         started = perf_counter()
         if self._pid != os.getpid():
             self.start()
-        trace = current.get()
+        trace = current.get() if self._is_tracing else None
         if trace is not None:
             called(trace, environ)
         request = Request(environ)
