@@ -69,7 +69,7 @@ class FreshHeaders(list[tuple[bytes, bytes]]):
         if not self._next_second - 1 <= now < self._next_second:
             self._next_second = int(now) + 1
             self._fields = [(b"date", formatdate(now, usegmt=True).encode()), (b"server", b"uvicorn")]
-        return self._fields + fields
+        return [*self._fields, *fields]
 
 
 FRESH_HEADERS = FreshHeaders()
