@@ -46,6 +46,10 @@ diff: $(READY) ## Compare two results of make compare (ARGS="results/20...-compa
 locust: $(READY) ## Write the scenarios as a locustfile, for load from several machines (ARGS="--output load.py")
 	@$(RUN) export locust $(ARGS)
 
+.PHONY: claims
+claims: $(READY) ## Put what is said about engines, pools, sessions and async to the test (ARGS="C11")
+	@$(RUN) claims $(ARGS)
+
 .PHONY: validate
 validate: $(READY) ## Show the lab what is known: delays, itself, planted differences, wrk (under 10 minutes)
 	@$(RUN) validate $(ARGS)

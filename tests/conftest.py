@@ -18,7 +18,10 @@ from sqlalchemy.engine import make_url
 from shared import postgres
 from shared.config import Edition
 from shared.config import Settings
+from shared.lab import databases
+from shared.lab.claims.bench import Bench
 from shared.lab.services.process import Service
+from shared.lab.services.process import choose_cores
 from shared.lab.services.process import edition_spec
 from tests.browser import chromium
 
@@ -127,3 +130,11 @@ def browser() -> Iterator[Browser]:
     """Run one browser for all tests of a module."""
     with chromium() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def bench(database_url: str) -> Iterator[Bench]:
+    """Return where an experiment takes place, on two databases of its own."""
+    own = databases.new_pair(database_url, "claims")
+    with databases.created(database_url, own):
+        yield Bench({"wsgi": own[0], "asgi": own[1]}, choose_cores(), lambda _: None)

@@ -79,6 +79,8 @@ REPORTED = (
     "shared.lab.results.thresholds",
     "shared.lab.results.terms",
     "shared.lab.foreign.result",
+    "shared.lab.claims.claim",
+    "shared.lab.claims.result",
     "shared.lab.parity.result",
     "shared.lab.validity.result",
     "shared.lab.validity.known",

@@ -7,6 +7,7 @@ A traceback is shown only with --debug.
 from collections.abc import Callable
 
 from . import benchmarks
+from . import claims
 from . import compare
 from . import export
 from . import factors
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diff": compare.diff,
     "export": export.export,
     "factors": factors.factors,
+    "claims": claims.claims,
     "validate": validate.validate,
     "bench-services": benchmarks.bench_services,
     "bench-trace": benchmarks.bench_trace,

@@ -16,6 +16,10 @@ from shared.engine import engine_url
 from shared.lab import compare
 from shared.lab.benchmarks import services as bench_services
 from shared.lab.benchmarks import tracing as bench_trace
+from shared.lab.claims import run as claims_run
+from shared.lab.claims.claim import Claim
+from shared.lab.claims.claim import Options
+from shared.lab.claims.result import Claims
 from shared.lab.compare import Progress
 from shared.lab.environment import manifest
 from shared.lab.ladder import run as ladder_run
@@ -217,6 +221,33 @@ def validate_lab(
         directory=directory,
         progress=progress,
     )
+
+
+def examine_claims(
+    settings: Settings,
+    url: str,
+    chosen: Sequence[Claim],
+    options: Mapping[int, Options],
+    *,
+    directory: Path,
+    progress: Progress,
+) -> tuple[Claims, Path]:
+    """Run the experiments of claims, and return what they found and where that was written.
+
+    Args:
+        settings: Settings of the services, for the manifest.
+        url: The database, without a driver.
+        chosen: Which claims.
+        options: Their options, by number.
+        directory: Where the result is written.
+        progress: Called with one line at each step.
+
+    Raises:
+        EnvironmentFailure: If the database cannot be reached, or the result cannot be written.
+        UsageError: If the role in the URL may not create databases.
+    """
+    made = make_manifest(settings, url, 1, choose_cores(), {"LAB": "1"})
+    return claims_run.run(chosen, options, url=url, manifest=made, directory=directory, progress=progress)
 
 
 def climb_ladder(

@@ -14,6 +14,7 @@ from shared.config import Settings
 from shared.errors import NotComparable
 from shared.errors import UsageError
 from shared.lab import compare
+from shared.lab import databases
 from shared.lab import editions
 from shared.lab.compare import Progress
 from shared.lab.factors import distance
@@ -29,7 +30,6 @@ from shared.lab.factors.result import Side
 from shared.lab.load.driver import LoadClient
 from shared.lab.load.limits import measure as measure_limits
 from shared.lab.parity import check
-from shared.lab.parity import databases
 from shared.lab.planning.plan import Plan
 from shared.lab.planning.plan import Timing
 from shared.lab.results import directory as results

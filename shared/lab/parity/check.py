@@ -16,9 +16,9 @@ from shared.config import Edition
 from shared.config import Settings
 from shared.engine import locate
 from shared.errors import EnvironmentFailure
+from shared.lab import databases
 from shared.lab.observation.statements import StatementCounter
 from shared.lab.parity import cases
-from shared.lab.parity import databases
 from shared.lab.parity import faults
 from shared.lab.parity.case import Case
 from shared.lab.parity.case import Limits
@@ -107,8 +107,8 @@ def _own(
     progress("starting the database")
     source = locate(settings)
     stack.callback(source.release)
-    databases.require_right(source.url)
-    own = databases.new_pair(source.url)
+    databases.require_right(source.url, "The parity check", ", or name running services")
+    own = databases.new_pair(source.url, "parity")
     # Left after the services, whichever is ready first.
     kept = stack.enter_context(ExitStack())
     creating = stack.enter_context(ThreadPoolExecutor(1)).submit(kept.enter_context, databases.created(source.url, own))

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from shared.config import Edition
 from shared.errors import EnvironmentFailure
-from shared.lab.parity import databases
+from shared.lab import databases
 from shared.lab.parity.case import Case
 from shared.lab.parity.judgement import Answer
 from shared.lab.parity.message import Request

@@ -1,4 +1,4 @@
-"""Databases of the check's own: created, seeded, and dropped whatever happens."""
+"""Databases of a command's own: created, seeded, and dropped whatever happens."""
 
 import os
 import re
@@ -20,14 +20,15 @@ from shared.engine import engine_url
 from shared.errors import EnvironmentFailure
 from shared.errors import UsageError
 
-PREFIX = "parity"
+# By what a name begins with whoever comes later knows a database that was left behind.
+PREFIXES = ("parity", "claims")
 _FORGET = text("SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = :name")
-_OURS = re.compile(rf"{PREFIX}_(\d+)_[0-9a-f]+_(?:wsgi|asgi)")
+_OURS = re.compile(rf"(?:{'|'.join(PREFIXES)})_(\d+)_[0-9a-f]+_(?:wsgi|asgi)")
 
 
-def new_pair(url: str) -> tuple[str, str]:
-    """Return the URLs of two databases that do not exist yet."""
-    stem = f"{PREFIX}_{os.getpid()}_{secrets.token_hex(4)}"
+def new_pair(url: str, prefix: str) -> tuple[str, str]:
+    """Return the URLs of two databases that do not exist yet, named after one of the prefixes."""
+    stem = f"{prefix}_{os.getpid()}_{secrets.token_hex(4)}"
     wsgi, asgi = (
         make_url(url).set(database=f"{stem}_{edition}").render_as_string(hide_password=False)
         for edition in ("wsgi", "asgi")
@@ -35,8 +36,13 @@ def new_pair(url: str) -> tuple[str, str]:
     return wsgi, asgi
 
 
-def require_right(url: str) -> None:
+def require_right(url: str, who: str, otherwise: str = "") -> None:
     """Check that the role in a URL may create databases.
+
+    Args:
+        url: A database of the server.
+        who: Who needs that, such as "The parity check".
+        otherwise: What else could be done; ends the hint.
 
     Raises:
         EnvironmentFailure: If the server cannot be reached.
@@ -48,9 +54,9 @@ def require_right(url: str) -> None:
         ).scalar_one()
         if not may_create:
             raise UsageError(
-                "The parity check needs databases of its own",
+                f"{who} needs databases of its own",
                 why="the role in DATABASE_URL may not create databases",
-                hint="Give it CREATEDB, unset DATABASE_URL to use the embedded PostgreSQL, or name running services",
+                hint=f"Give it CREATEDB, unset DATABASE_URL to use the embedded PostgreSQL{otherwise}",
             )
 
 
@@ -92,7 +98,7 @@ def administration(url: str) -> Iterator[Connection]:
         connection = engine.connect()
     except SQLAlchemyError as error:
         raise EnvironmentFailure(
-            "The parity check cannot reach the database",
+            "The database cannot be reached",
             why=str(getattr(error, "orig", error)).strip(),
             hint="Check DATABASE_URL (make config shows it), or unset it to use the embedded PostgreSQL",
         ) from error
@@ -117,11 +123,11 @@ def _drop_leftovers(connection: Connection) -> None:
     """Drop the databases of a check that was killed: its process is gone and nobody is connected."""
     idle = connection.execute(
         text(
-            "SELECT datname FROM pg_database WHERE datname LIKE :prefix AND NOT EXISTS "
+            "SELECT datname FROM pg_database WHERE datname ~ :prefix AND NOT EXISTS "
             "(SELECT FROM pg_stat_activity WHERE pg_stat_activity.datname = pg_database.datname) "
             "AND pg_has_role(datdba, 'USAGE')"
         ),
-        {"prefix": PREFIX + "\\_%"},
+        {"prefix": f"^({'|'.join(PREFIXES)})_"},
     )
     for name in list(idle.scalars()):
         found = _OURS.fullmatch(name)

@@ -1,0 +1,23 @@
+"""Every claim that has an experiment, by number."""
+
+from shared.errors import UsageError
+from shared.lab.claims import c11_lazy_engine
+from shared.lab.claims.claim import Claim
+
+CLAIMS: tuple[Claim, ...] = (c11_lazy_engine.CLAIM,)
+
+
+def find(names: list[str]) -> tuple[Claim, ...]:
+    """Return the claims that are named, such as C11 or c11 or 11, in their order; all without a name.
+
+    Raises:
+        UsageError: If there is no such claim.
+    """
+    by_name = {claim.name: claim for claim in CLAIMS}
+    wanted = set()
+    for name in names:
+        number = name.strip().upper().removeprefix("C")
+        if f"C{number}" not in by_name:
+            raise UsageError(f"There is no claim {name!r}", why=f"there are {', '.join(by_name)}")
+        wanted.add(f"C{number}")
+    return tuple(claim for claim in CLAIMS if not names or claim.name in wanted)
