@@ -1,6 +1,9 @@
 """A validation as tables: for each part what was known, what was measured, and what that means."""
 
 from collections.abc import Sequence
+from itertools import chain
+from itertools import groupby
+from itertools import repeat
 from typing import TextIO
 
 from shared.lab.results.disturbances import FOREIGN_CORES
@@ -127,39 +130,35 @@ def resolution(part: PlantedPart) -> str:
 def delays_sheet(part: DelaysPart) -> Sheet:
     """Return the table of part a."""
     rows = []
-    last = None
-    for each in part.known:
-        head = (each.what, f"{each.load.model}, {each.load}")
-        rows.append(
-            Row(
-                (
-                    *(head if head != last else ("", "")),
-                    each.figure,
-                    format.milliseconds(each.planned_s),
-                    format.milliseconds(each.served_s),
-                    format.milliseconds(each.measured_s),
-                    _error(each),
-                    format.milliseconds(each.tolerance_s),
-                    each.verdict,
-                ),
-                (),
+    for (what, load), group in groupby(part.known, key=lambda each: (each.what, f"{each.load.model}, {each.load}")):
+        # Below each other in one column: side by side they would take half of the line.
+        labels = chain([*what.split(", "), load], repeat(""))
+        for label, each in zip(labels, group, strict=False):
+            cells = (
+                label,
+                each.figure,
+                format.milliseconds(each.planned_s),
+                format.milliseconds(each.served_s),
+                format.milliseconds(each.measured_s),
+                _error(each),
+                format.milliseconds(each.tolerance_s),
+                each.verdict,
             )
-        )
-        last = head
+            rows.append(Row(cells, ()))
     notes = (
         *(_stall(seen) for seen in part.stalls),
         f"{_every(part.missing, part.answers, KNOWN_TO_BOTH)}; {_every(part.impossible, part.answers, POSSIBLE)}; "
         f"{part.misranked or 'no'} percentiles differ from another computation of them. No machine can cause one of "
         "these, so one is enough to fail.",
-        "planned: what the server should do; done: what it did by its own record, with the time for which its "
+        "Times in ms. planned: what the server should do; done: what it did by its own record, with the time for which its "
         f"processor ({part.server_away:.1%}) and the client's ({part.client_away:.1%}) were away while they had the "
         "request, by a witness beside each that only sleeps and wakes up. A stall of the machine is in done and in "
         "measured; an error of the instrument is in measured alone. error: measured less done, median over rounds and "
         "its 95 % interval (of fewer than six rounds: all of them, which may hold and cannot fail). holds: all of it "
-        f"lies within the tolerance; fails: all of it outside, while both were away for less than {MOST_AWAY:.0%}.",
+        f"is within that tolerance; fails: all of it outside, while both were away for less than {MOST_AWAY:.0%}.",
         _verdict(part.verdict, "the client measured what the server did", "it did not"),
     )
-    heads = ("server", "load", "figure", "planned ms", "done ms", "measured ms", "error ms", "tolerance ms", "verdict")
+    heads = ("server and load", "figure", "planned", "done", "measured", "error", "within", "verdict")
     return Sheet(_title("a"), heads, tuple(rows), (), notes)
 
 

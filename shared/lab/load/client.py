@@ -110,7 +110,7 @@ class Client:
         connections = self._connections[host, port]
         finished = asyncio.get_running_loop().create_future()
         drawn = Pattern(**{**pattern, "weights": tuple(pattern["weights"])})
-        # Drawn before the clock starts: a schedule of many requests takes a while.
+        # Drawn before the clock starts, as requests are encoded before: either takes a while where there are many.
         offsets_ns = None
         if drawn.rate is not None:
             offsets_ns = due_offsets_ns(
@@ -121,13 +121,14 @@ class Client:
                 member=member,
                 members=members,
             )
+        encoded = [text.encode("latin-1") for text in requests]
         gc.collect()
         await asyncio.sleep(max(0.0, (start_ns - perf_counter_ns()) / 1e9))
         cpu_ns = process_time_ns()
         start_ns = start_ns or perf_counter_ns()
         window_start_ns = start_ns + int(ramp_s * 1e9)
         end_ns = window_start_ns + int(window_s * 1e9)
-        task = Task([text.encode("latin-1") for text in requests], drawn, start_ns, end_ns, timeout_s, grace_s)
+        task = Task(encoded, drawn, start_ns, end_ns, timeout_s, grace_s)
         finish = partial(finished.set_result, None)
         run: Run = ClosedRun(task, connections, self._alarm, finish)
         if offsets_ns is not None:
