@@ -153,9 +153,10 @@ def delays_sheet(part: DelaysPart) -> Sheet:
         "Times in ms. planned: what the server should do; done: what it did by its own record, with the time for "
         f"which its processor ({part.server_away:.1%}) and the client's ({part.client_away:.1%}) were away while they "
         "had the request, by a witness beside each that only sleeps and wakes up. A stall of the machine is in done "
-        "and in measured; an error of the instrument is in measured alone. error: measured less done, median over rounds and "
-        "its 95 % interval (of fewer than six rounds: all of them, which may hold and cannot fail). holds: all of it "
-        f"is within that tolerance; fails: all of it outside, while both were away for less than {MOST_AWAY:.0%}.",
+        "and in measured; an error of the instrument is in measured alone. error: measured less done, median over "
+        "rounds and its 95 % interval (of fewer than six rounds: all of them, which may hold and cannot fail). holds: "
+        "all of it is within that tolerance; fails: all of it outside, while both were away for less than "
+        f"{MOST_AWAY:.0%}.",
         _verdict(part.verdict, "the client measured what the server did", "it did not"),
     )
     heads = ("server and load", "figure", "planned", "done", "measured", "error", "within", "verdict")
