@@ -273,9 +273,12 @@ class TestWrk:
         assert agreement.verdict_of(ratio, 0.05) == verdict
 
     def test_the_worst_figure_decides(self) -> None:
-        ours, wrks = wrk.Figures(1000, 0.001, 0.005, 0.001, 0.005), wrk.Figures(1000, 0.001, 0.004, 0.001, 0.004)
-        alike = [agreement.Pair(wrks, wrks)] * 6
-        other = [agreement.Pair(ours, wrks)] * 6
+        ours, wrks = (
+            wrk.Figures(900, 1000, 0.001, 0.005, 0.001, 0.005),
+            wrk.Figures(900, 1000, 0.001, 0.004, 0.001, 0.004),
+        )
+        alike = [agreement.Pair(wrks, wrks, 1e-4, 1e-4)] * 6
+        other = [agreement.Pair(ours, wrks, 1e-4, 1e-4)] * 6
         verdicts = {figure.figure: figure.verdict for figure in agreement.figures(other)}
         assert verdicts == {"rps": "holds", "p50": "holds", "p99": "fails"}
         assert {figure.verdict for figure in agreement.figures(alike)} == {"holds"}

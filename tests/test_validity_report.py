@@ -91,6 +91,7 @@ FOUND = Validation(
                 32,
                 1,
                 1500.0,
+                Ratio(0.937, 0.921, 0.953, 14),
                 (
                     AgreementFigure("p99", 0.1, RATIO, RATIO, "holds"),
                     AgreementFigure("rps", 0.02, RATIO, RATIO, "undecided", 35),
@@ -111,8 +112,8 @@ def printed(found: Validation) -> str:
 
 def test_tables_say_what_was_known_and_found() -> None:
     text = printed(FOUND)
-    assert "closed, 8 p50 5.00 5.30 5.60 0.30 [0.20, 0.40] 1.00 holds" in text
-    assert "p99 5.00 18.20 20.10 1.90 [1.20, 4.00] 1.00 fails" in text
+    assert "constant 5 ms p50 5.00 5.30 5.60 0.30 [0.20, 0.40] 1.00 holds" in text
+    assert "closed, 8 p99 5.00 18.20 20.10 1.90 [1.20, 4.00] 1.00 fails" in text
     assert "every answer of 11,000 is known to both" in text
     assert "processor (2.1%) and the client's (0.4%)" in text
     assert "requests per second 38 of 40 83% to 99% 0.1% [0.0%, 0.4%] 39 of 40 holds" in text
@@ -121,6 +122,7 @@ def test_tables_say_what_was_known_and_found() -> None:
     assert "2% more CPU +1.9% +2.5% -3.0% 2 of 8" in text
     assert "asgi /db p99 1.010 [0.990, 1.030] 10% 1.010 8 - holds" in text
     assert "rps 1.010 [0.990, 1.030] 2% - 8 35 undecided" in text
+    assert "server CPU 0.937 [0.921, 0.953] - - 14 - -" in text
 
 
 def test_absence_of_the_stall_is_explained() -> None:

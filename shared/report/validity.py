@@ -7,6 +7,7 @@ from itertools import repeat
 from typing import TextIO
 
 from shared.lab.results.disturbances import FOREIGN_CORES
+from shared.lab.statistics import Ratio
 from shared.lab.validity.known import MOST_AWAY
 from shared.lab.validity.plan import PartPlan
 from shared.lab.validity.result import Agreement
@@ -283,6 +284,10 @@ def wrk_sheet(part: WrkPart) -> Sheet:
         "pairs would decide what is not.",
         "wrk adds response times that it takes to be missing (stats_correct, with the mean time between two answers of "
         "a connection); the same was done to ours. Without it, ours alone would stand where the column says.",
+        "server CPU: processor time that the service used for each answer to ours over that for one to wrk, by the "
+        "kernel's account; it is judged by no bound. Where it is not 1, the two make the service work differently (how "
+        "often it wakes a client that waits, how many requests it finds at a time), and it answers them at different "
+        "rates, however well both count.",
         part.wrk,
     )
     heads = ("service", "figure", "ours over wrk's", "bound", "without correction", "pairs", "needed", "verdict")
@@ -305,7 +310,12 @@ def _agreement_rows(agreement: Agreement) -> list[Row]:
             (),
         )
         for place, each in enumerate(agreement.figures)
-    ]
+    ] + [_server_row(agreement.server_cpu)]
+
+
+def _server_row(ratio: Ratio) -> Row:
+    cells = ("", "server CPU", format.ratio(ratio.value, ratio.low, ratio.high, 3))
+    return Row((*cells, format.NOTHING, format.NOTHING, format.count(ratio.rounds), format.NOTHING, format.NOTHING), ())
 
 
 def _foreign(cores: float) -> str:

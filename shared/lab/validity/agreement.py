@@ -22,6 +22,7 @@ from shared.errors import EnvironmentFailure
 from shared.lab.load.driver import LoadClient
 from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Scenario
+from shared.lab.services import usage
 from shared.lab.services.process import HOST
 from shared.lab.services.process import Service
 from shared.lab.services.process import choose_cores
@@ -67,10 +68,14 @@ class Pair:
     Attributes:
         ours: Our client's figures, computed as wrk does.
         wrks: wrk's.
+        ours_cpu_s: CPU seconds that the service used for each answer to ours.
+        wrks_cpu_s: The same for wrk.
     """
 
     ours: wrk.Figures
     wrks: wrk.Figures
+    ours_cpu_s: float
+    wrks_cpu_s: float
 
 
 def verdict_of(ratio: Ratio, bound: float) -> Verdict:
@@ -150,6 +155,9 @@ def run(
             connections=LOADS[0].connections,
             slice_s=sizes.wrk_slice_s,
             wrk_rps=float(np.exp(np.mean([np.log(pair.wrks.rps) for pair in each.pairs]))),
+            server_cpu=typical_ratio(
+                [pair.ours_cpu_s for pair in each.pairs], [pair.wrks_cpu_s for pair in each.pairs]
+            ),
             figures=figures(each.pairs),
         )
         for (edition, scenario), each in zip(CELLS, turns, strict=True)
@@ -171,10 +179,17 @@ class _Slices:
     def pair(self, *, ours_first: bool) -> Pair:
         """Run one slice of each."""
         if ours_first:
-            ours = self.ours()
-            return Pair(ours, self.wrks())
-        wrks = self.wrks()
-        return Pair(self.ours(), wrks)
+            ours, wrks = self._with_cpu(self.ours), self._with_cpu(self.wrks)
+        else:
+            wrks, ours = self._with_cpu(self.wrks), self._with_cpu(self.ours)
+        return Pair(ours[0], wrks[0], ours[1], wrks[1])
+
+    def _with_cpu(self, run: Callable[[], wrk.Figures]) -> tuple[wrk.Figures, float]:
+        """Run one slice, and return what the service used for each of its answers, too, in CPU seconds."""
+        pids = self.service.pids()
+        before = usage.cpu_by_process(pids)
+        found = run()
+        return found, usage.cpu_between(before, usage.cpu_by_process(pids)) / found.answers
 
     def wrks(self) -> wrk.Figures:
         """Run one slice of wrk."""

@@ -9,7 +9,7 @@ from shared.lab.results.record import Manifest
 from shared.lab.statistics import Difference
 from shared.lab.statistics import Ratio
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # Fewer rounds have no interval of 95 % for their median, whatever their distribution.
 LEAST_ROUNDS = 6
 
@@ -316,6 +316,8 @@ class Agreement:
         connections: Over how many connections each.
         slice_s: Length of a slice, in seconds.
         wrk_rps: wrk's geometric mean of requests per second.
+        server_cpu: CPU time that the service used for an answer to ours over that for one to wrk, by the kernel's
+            account. Not the instrument's doing: where it is not 1, the two clients make the service work differently.
         figures: What was compared.
     """
 
@@ -324,6 +326,7 @@ class Agreement:
     connections: int
     slice_s: float
     wrk_rps: float
+    server_cpu: Ratio
     figures: tuple[AgreementFigure, ...]
 
 

@@ -45,6 +45,7 @@ class Figures:
     """What one client says of one slice.
 
     Attributes:
+        answers: Complete answers.
         rps: Requests per second.
         p50_s: Median response time, corrected, in seconds.
         p99_s: 99th percentile, corrected, in seconds.
@@ -52,6 +53,7 @@ class Figures:
         plain_p99_s: The same, the 99th percentile.
     """
 
+    answers: int
     rps: float
     p50_s: float
     p99_s: float
@@ -128,7 +130,7 @@ def parse(output: str, code: int) -> Figures:
         why = f"{found['errors']} errors, {found['requests']} requests"
         raise EnvironmentFailure("wrk met errors, so there is nothing to compare", why=why)
     p50_s, p99_s = found["p50_us"] / 1e6, found["p99_us"] / 1e6
-    return Figures(found["requests"] / found["duration_us"] * 1e6, p50_s, p99_s, p50_s, p99_s)
+    return Figures(found["requests"], found["requests"] / found["duration_us"] * 1e6, p50_s, p99_s, p50_s, p99_s)
 
 
 def corrected(times_us: Microseconds, expected_us: int) -> Microseconds:
@@ -184,6 +186,7 @@ def as_wrk_counts(times_us: Microseconds, *, elapsed_s: float, connections: int)
         raise ValueError(f"every connection needs a response (got {len(times_us)} for {connections})")
     fixed = corrected(times_us, int(elapsed_s * 1e6) // each)
     return Figures(
+        answers=len(times_us),
         rps=len(times_us) / elapsed_s,
         p50_s=percentile_us(fixed, 50) / 1e6,
         p99_s=percentile_us(fixed, 99) / 1e6,
