@@ -28,7 +28,7 @@ from shared.lab.watch.sessions import Sessions
 EDITIONS: tuple[Edition, Edition] = ("wsgi", "asgi")
 PROBE_TIMEOUT_S = 120.0
 # Where a watched edition writes what its pool does; read by `shared.lab.controls.watched` alone.
-EVENTS_KEY = "POOL_EVENTS_FILE"
+EVENTS_KEY = "WATCHED_EVENTS_FILE"
 
 
 @dataclass(frozen=True, slots=True)

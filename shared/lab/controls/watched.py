@@ -2,7 +2,7 @@
 
 python -m shared.lab.controls.watched wsgi|asgi
 
-POOL_EVENTS_FILE names the file, to which every process of the service appends a line for each event
+WATCHED_EVENTS_FILE names the file, to which every process of the service appends a line for each event
 (`shared.lab.watch.events`). All is put in place before the edition's application is imported.
 """
 
@@ -29,7 +29,7 @@ from shared.config import Edition
 from shared.lab.watch.events import Kind
 from shared.lab.watch.events import PoolEvent
 
-EVENTS_KEY = "POOL_EVENTS_FILE"
+EVENTS_KEY = "WATCHED_EVENTS_FILE"
 # The header by which a request names itself, as PEP 3333 and as ASGI have it.
 WSGI_NAME = "HTTP_X_WATCH"
 ASGI_NAME = b"x-watch"
