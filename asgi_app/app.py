@@ -43,6 +43,8 @@ from shared.errors import MalformedRequest
 from shared.errors import RequestTimeout
 from shared.metrics import SAMPLE_EVERY_S
 from shared.metrics import instruments
+from shared.stalls.watch import BEAT_S
+from shared.stalls.watch import watch_loop
 from shared.trace import stages
 from shared.trace.recorder import Trace
 from shared.trace.recorder import current
@@ -50,6 +52,7 @@ from shared.trace.store import flush_all
 from shared.validation import Binder
 
 from . import endpoints
+from .concurrency import again_and_again
 from .concurrency import sample_lag
 from .database import Database
 from .database import get_db
@@ -331,11 +334,18 @@ class Application(Router):
         tasks = [asyncio.create_task(_end_with_parent())]
         if service.settings.sample_load:
             tasks.append(asyncio.create_task(sample_lag(SAMPLE_EVERY_S, instruments().loop_lag)))
+        end_watch = None
+        if service.settings.lab:
+            book = instruments().loop_blocked
+            beat, end_watch = watch_loop(lambda stall, duration_s: book(duration_s))
+            tasks.append(asyncio.create_task(again_and_again(BEAT_S, beat)))
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
+            if end_watch is not None:
+                end_watch()
             self.routes = []
             self._literal = {}
             self.service = None

@@ -75,6 +75,18 @@ async def sample_lag(every_s: float, book: Callable[[float], None]) -> None:
         book(max(0.0, loop.time() - due))
 
 
+async def again_and_again(every_s: float, function: Callable[[], None]) -> None:
+    """Call a function again and again, until cancelled.
+
+    Args:
+        every_s: Seconds between two calls, at the least.
+        function: What is called.
+    """
+    while True:
+        function()
+        await asyncio.sleep(every_s)
+
+
 def _forget(task: "asyncio.Future[Any]") -> None:
     _late.discard(task)
     if not task.cancelled():

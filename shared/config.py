@@ -81,7 +81,9 @@ class Settings(BaseModel):
     max_header_bytes: int = Field(8_190, ge=1_024, le=65_536, description="Largest header field")
     max_line_bytes: int = Field(4_094, ge=256, le=8_190, description="Longest request line")
 
-    lab: bool = Field(False, description="1 adds the endpoints that exist to do harm (/blocking)")
+    lab: bool = Field(
+        False, description="1 adds /blocking, which exists to do harm, and a watch over blocked loops and busy threads"
+    )
     check_token: SecretStr | None = Field(
         None, description="Secret that lets the parity check choose random numbers; unset: nobody can"
     )

@@ -7,6 +7,7 @@ workers sets it, as for every service that uses prometheus-client.
 
 import os
 from collections.abc import Callable
+from collections.abc import Iterable
 from functools import cached_property
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,8 @@ DURATION_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 OTHER = "(other)"
 # Seconds between two samples of a worker's load: fifty a second, some ten microseconds each.
 SAMPLE_EVERY_S = 0.02
+# Seconds, from the shortest stall that is reported (shared.stalls) to the request timeout.
+STALL_BOUNDS_S = (0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Instruments:
@@ -68,6 +71,39 @@ class Instruments:
             buckets=sorted({0, threads // 4, threads // 2, threads - 1, threads}),
             registry=self.registry,
         ).observe
+
+    @cached_property
+    def loop_blocked(self) -> Callable[[float], None]:
+        """What books for how long the event loop was blocked, in seconds; made where that is watched."""
+        return Histogram(
+            "event_loop_blocked_seconds",
+            "How long the event loop was blocked, each time that it was for more than 50 ms.",
+            buckets=STALL_BOUNDS_S,
+            registry=self.registry,
+        ).observe
+
+    @cached_property
+    def threads_all_busy(self) -> Callable[[float, Iterable[str]], None]:
+        """What books for how long all threads were busy, in seconds, and what each waited for; made as above."""
+        lengths = Histogram(
+            "server_threads_all_busy_seconds",
+            "How long all threads of a worker were busy, each time that they were for more than 50 ms.",
+            buckets=STALL_BOUNDS_S,
+            registry=self.registry,
+        )
+        reasons = Counter(
+            "server_threads_all_busy_waits_total",
+            "Threads of a worker, by what they waited for when all had been busy for 50 ms.",
+            ["waits_for"],
+            registry=self.registry,
+        )
+
+        def book(duration_s: float, waits: Iterable[str]) -> None:
+            lengths.observe(duration_s)
+            for waits_for in waits:
+                reasons.labels(waits_for).inc()
+
+        return book
 
     def meter(self, name: str) -> Callable[[int, float], None]:
         """Return a function that books one answer of an endpoint: (status, duration in seconds)."""

@@ -35,6 +35,7 @@ from shared.errors import UnmetExpectation
 from shared.errors import UriTooLong
 from shared.metrics import SAMPLE_EVERY_S
 from shared.metrics import instruments
+from shared.stalls.watch import watch_threads
 
 from .concurrency import sample_busy
 
@@ -174,14 +175,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         settings = load()
         self._timeout_s = settings.request_timeout
         self._samples_load = settings.sample_load
+        self._is_watched = settings.lab
 
     def get_thread_pool(self) -> Executor:
         """Return the worker's threads; called in the worker, after fork."""
-        if not self._samples_load:
+        if not (self._samples_load or self._is_watched):
             plain: Executor = super().get_thread_pool()
             return plain
         pool = CountedThreads(self.cfg.threads)
-        sample_busy(pool.busy, SAMPLE_EVERY_S, instruments().busy_threads(self.cfg.threads))
+        if self._samples_load:
+            sample_busy(pool.busy, SAMPLE_EVERY_S, instruments().busy_threads(self.cfg.threads))
+        if self._is_watched:
+            book = instruments().threads_all_busy
+            watch_threads(
+                pool.busy,
+                self.cfg.threads,
+                lambda stall, duration_s: book(duration_s, (stack.waits_for for _, stack in stall.stacks)),
+            )
         return pool
 
     def accept(self, listener: Any) -> None:

@@ -8,14 +8,19 @@ gaps between them are the whole, exactly.
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
+from time import monotonic_ns
 from typing import Any
 
 from shared.contract import Endpoint
+from shared.stalls import record
+from shared.stalls.record import Stall
 
 from .document import SCHEMA_VERSION
 from .document import Gap
 from .document import ShownBytes
 from .document import StageDocument
+from .document import StallDocument
+from .document import StalledThread
 from .document import TraceDocument
 from .document import TraceSummary
 from .recorder import MOST_BYTES
@@ -41,7 +46,7 @@ def document(trace: Trace, endpoint: Endpoint | None) -> TraceDocument:
     stages = _nested(recorded, _facts(recorded, redactor))
     gaps = _gaps(stages, started_ns, ended_ns)
     _charge(gaps, recorded)
-    return {
+    found: TraceDocument = {
         "schema_version": SCHEMA_VERSION,
         "trace_id": trace.trace_id,
         "span_id": trace.span_id,
@@ -65,6 +70,28 @@ def document(trace: Trace, endpoint: Endpoint | None) -> TraceDocument:
         "recorder_ns": sum(stage.cost_ns for stage in recorded),
         "left_out": trace.left_out,
         "reveals_values": trace.reveals_values,
+    }
+    stalls = [_stall(stall) for stall in record.during(started_ns, ended_ns)]
+    return {**found, "stalls": stalls} if stalls else found
+
+
+def _stall(stall: Stall) -> StallDocument:
+    end_ns = stall.end_ns or monotonic_ns()
+    return {
+        "kind": stall.kind,
+        "start_ns": stall.start_ns,
+        "end_ns": end_ns,
+        "duration_ns": end_ns - stall.start_ns,
+        "threads": [
+            StalledThread(
+                name=plain(name),
+                waits_for=stack.waits_for,
+                place=None if stack.place is None else str(stack.place),
+                called_by=[str(place) for place in stack.own[1:]],
+                innermost=None if stack.innermost is None else str(stack.innermost),
+            )
+            for name, stack in stall.stacks
+        ],
     }
 
 

@@ -79,6 +79,42 @@ class Gap(TypedDict):
     before: int | None
 
 
+class StalledThread(TypedDict):
+    """Where a thread stood when a stall was noticed.
+
+    Attributes:
+        name: The thread's name; of an event loop, that.
+        waits_for: What it waited for, in words.
+        place: The innermost line of the project's code, or at all; None where nobody could look.
+        called_by: Lines of the project's code around it, from the innermost.
+        innermost: The innermost line at all.
+    """
+
+    name: str
+    waits_for: str
+    place: str | None
+    called_by: list[str]
+    innermost: str | None
+
+
+class StallDocument(TypedDict):
+    """A time, at least partly within the trace's, during which everybody in the process had to wait; in lab mode only.
+
+    Attributes:
+        kind: Of which kind, in words.
+        start_ns: Its start, at the latest.
+        end_ns: Its end, or when the document was made where it lasted longer.
+        duration_ns: Between them.
+        threads: What was going on.
+    """
+
+    kind: str
+    start_ns: int
+    end_ns: int
+    duration_ns: int
+    threads: list[StalledThread]
+
+
 class TraceSummary(TypedDict):
     """What the list of traces says of each.
 
@@ -123,6 +159,7 @@ class TraceDocument(TraceSummary):
         recorder_ns: What recording took altogether.
         left_out: Stages beyond those kept; their time shows as gaps.
         reveals_values: Whether values that are masked otherwise are shown.
+        stalls: Stalls of the process meanwhile; left out where there was none.
     """
 
     schema_version: Literal[1]
@@ -137,6 +174,7 @@ class TraceDocument(TraceSummary):
     recorder_ns: int
     left_out: int
     reveals_values: bool
+    stalls: NotRequired[list[StallDocument]]
 
 
 class TraceList(TypedDict):

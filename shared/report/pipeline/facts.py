@@ -16,6 +16,7 @@ from shared.report.pipeline.text import Glyphs
 from shared.report.pipeline.text import Scale
 from shared.report.pipeline.text import share
 from shared.trace.document import StageDocument
+from shared.trace.document import StallDocument
 from shared.trace.document import TraceDocument
 
 # Statements whose messages are told one by one.
@@ -30,6 +31,18 @@ def fact_lines(pair: TracePair, scale: Scale) -> Iterator[tuple[str, str, str]]:
     for name in ("dispatch", "parse", "route", "validate", "checkout", "commit", "release", "serialize", "respond"):
         texts = [_told(request.document, name, scale) for request in (pair.wsgi, pair.asgi)]
         yield from _both_or_each(name, texts)
+    for request in (pair.wsgi, pair.asgi):
+        for stall in request.document.get("stalls", []):
+            yield "stall", request.edition, _stall(stall, scale)
+
+
+def _stall(stall: StallDocument, scale: Scale) -> str:
+    alike = Counter((thread["waits_for"], thread["place"] or "") for thread in stall["threads"])
+    causes = ", ".join(
+        f"{f'{count} {scale.glyphs.times} ' if count > 1 else ''}waits for {waits_for}, at {place}"
+        for (waits_for, place), count in alike.most_common()
+    )
+    return f"{stall['kind']} for {scale.text(stall['duration_ns'])}: {causes or 'nobody could look'}"
 
 
 def wire_lines(pair: TracePair, glyphs: Glyphs) -> Iterator[tuple[str, str, str]]:

@@ -67,6 +67,7 @@ class Side:
     outcome: str
     times: tuple[tuple[str, str, str], ...]
     identity: tuple[tuple[str, str], ...]
+    stalls: tuple[tuple[str, Shown], ...]
     sent: Shown
     received: Shown
 
@@ -130,6 +131,7 @@ def _side(traced: TracedRequest, axis: Axis, labels: list[str]) -> Side:
             ("began", facts.visible(document["time_utc"])),
             ("process", str(document["process_id"])),
         ),
+        stalls=tuple(entry for stall in document.get("stalls", []) for entry in facts.facts(dict(stall), origin_ns)),
         sent=facts.raw(traced.sent),
         received=facts.raw(traced.received),
     )
