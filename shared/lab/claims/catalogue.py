@@ -2,9 +2,21 @@
 
 from shared.errors import UsageError
 from shared.lab.claims import c11_lazy_engine
+from shared.lab.claims import c12_outage
+from shared.lab.claims import c14_empty_pool
+from shared.lab.claims import c19_session_life
+from shared.lab.claims import c21_reuse
+from shared.lab.claims import c22_shutdown
 from shared.lab.claims.claim import Claim
 
-CLAIMS: tuple[Claim, ...] = (c11_lazy_engine.CLAIM,)
+CLAIMS: tuple[Claim, ...] = (
+    c11_lazy_engine.CLAIM,
+    c12_outage.CLAIM,
+    c14_empty_pool.CLAIM,
+    c19_session_life.CLAIM,
+    c21_reuse.CLAIM,
+    c22_shutdown.CLAIM,
+)
 
 
 def find(names: list[str]) -> tuple[Claim, ...]:
