@@ -1,6 +1,7 @@
 """Every claim that has an experiment, by number."""
 
 from shared.errors import UsageError
+from shared.lab.claims import c10_order
 from shared.lab.claims import c11_lazy_engine
 from shared.lab.claims import c12_outage
 from shared.lab.claims import c14_empty_pool
@@ -10,6 +11,7 @@ from shared.lab.claims import c22_shutdown
 from shared.lab.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
+    c10_order.CLAIM,
     c11_lazy_engine.CLAIM,
     c12_outage.CLAIM,
     c14_empty_pool.CLAIM,
