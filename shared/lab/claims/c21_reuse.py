@@ -23,7 +23,7 @@ from shared.lab.claims.client import together
 from shared.lab.watch.events import PoolEvent
 
 # How long each request of a burst keeps its connection, in seconds: long enough that all of them overlap.
-HOLD_S = 0.1
+HOLD_S = 0.15
 # SQLAlchemy's own defaults, where connections beyond the pool's size are closed on return.
 DEFAULT_SIZE = 5
 DEFAULT_OVERFLOW = 10
