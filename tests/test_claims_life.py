@@ -260,6 +260,15 @@ def test_order_is_read_off_the_beginnings() -> None:
     assert c10_order._is_within(life(request=REQUEST), "one")
 
 
+def test_steps_of_a_request_are_its_own_and_those_of_the_process_are_shared() -> None:
+    one = life(request=REQUEST).moments
+    two = [Moment(moment.part, moment.edge, moment.at_ns + 100, 1, "two") for moment in one if moment.request]
+    both = c10_order.Life([*one, *two], ["one", "two"])
+    first, second = both.begins("one"), both.begins("two")
+    assert [second[step] - first[step] for step in c10_order.STEPS] == [0, 0, 0, 100, 100, 100, 100]
+    assert both.end_ns("session", "two") - both.end_ns("session", "one") == 100
+
+
 def test_database_before_session_is_out_of_order() -> None:
     early = (REQUEST[0], REQUEST[2], REQUEST[1], *REQUEST[3:])
     assert not c10_order._is_ordered(life(request=early).begins("one"))
