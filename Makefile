@@ -79,6 +79,10 @@ trace: $(READY) ## Draw one request's way through both editions (ARGS="/db --rep
 config: $(READY) ## Show every setting in force and where it comes from
 	@$(RUN) config $(ARGS)
 
+.PHONY: size
+size: $(READY) ## Tell whether workers, threads, pools and time-outs fit the database (ARGS="--measure")
+	@$(RUN) size $(ARGS)
+
 .PHONY: doctor
 doctor: $(READY) ## Check what this machine offers, and say what is missing
 	@$(RUN) doctor $(ARGS)

@@ -81,6 +81,9 @@ REPORTED = (
     "shared.lab.foreign.result",
     "shared.lab.claims.claim",
     "shared.lab.claims.result",
+    "shared.lab.sizing.queueing",
+    "shared.lab.sizing.result",
+    "shared.lab.sizing.rules",
     "shared.lab.parity.result",
     "shared.lab.validity.result",
     "shared.lab.validity.known",
@@ -98,6 +101,7 @@ REPORTED = (
 # Modules that may be used without anything else of the project, or of others, but another of them.
 PURE: dict[str, frozenset[str]] = {
     "shared.lab.statistics": frozenset({"numpy"}),
+    "shared.lab.sizing.queueing": frozenset({"numpy"}),
     "shared.lab.student_t": frozenset(),
     "shared.report.format": frozenset(),
     "shared.twins": frozenset(),

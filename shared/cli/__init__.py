@@ -15,6 +15,7 @@ from . import ladder
 from . import proofs
 from . import report
 from . import services
+from . import size
 from . import trace
 from . import validate
 from .app import cli
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export.export,
     "factors": factors.factors,
     "claims": claims.claims,
+    "size": size.size,
     "validate": validate.validate,
     "bench-services": benchmarks.bench_services,
     "bench-trace": benchmarks.bench_trace,
