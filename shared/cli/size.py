@@ -50,8 +50,8 @@ def size(
     hold: Annotated[float | None, typer.Option(min=0.001, max=30, help="Seconds each holds its connection")] = None,
     holds: Annotated[str, typer.Option(help="How these scatter: constant or exponential")] = "constant",
     measure: Annotated[bool, typer.Option("--measure", help="Hold the prediction against both editions")] = False,
-    rounds: Annotated[int, typer.Option(min=3, max=100, help="With --measure: slices of each edition")] = 6,
-    seconds: Annotated[float, typer.Option(min=0.5, max=60, help="With --measure: length of a slice")] = 4.0,
+    rounds: Annotated[int, typer.Option(min=3, max=100, help="With --measure: slices of each edition")] = 8,
+    seconds: Annotated[float, typer.Option(min=0.5, max=60, help="With --measure: length of a slice")] = 3.0,
     seed: Annotated[int, typer.Option(help="With --measure: fixes arrivals and order")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object")] = False,
 ) -> None:

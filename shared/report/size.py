@@ -7,6 +7,7 @@ from typing import TextIO
 from shared.lab.results.record import Manifest
 from shared.lab.sizing.result import Measured
 from shared.lab.sizing.result import Value
+from shared.lab.sizing.rules import VERDICTS
 from shared.lab.sizing.rules import Check
 from shared.lab.sizing.rules import Report
 from shared.report import format
@@ -18,16 +19,14 @@ WIDTH = 100
 
 
 def print_report(report: Report, stream: TextIO) -> None:
-    """Print the table of rules, and in words what follows from each."""
-    rows = [Row((check.subject, check.name, check.rule, check.figures, check.verdict), ()) for check in report.checks]
-    draw(
-        Sheet("What fits, and what does not", ("edition", "what", "rule", "figures", "verdict"), (*rows,), (), ()),
-        stream,
-    )
+    """Print the table of rules, and in words what follows from each; a rung that holds says all in its figures."""
+    rows = tuple(Row((check.subject, check.name, check.figures, check.verdict), ()) for check in report.checks)
+    draw(Sheet("What fits, and what does not", ("edition", "what", "figures", "verdict"), rows, (), ()), stream)
     for check in report.checks:
-        if check.name != "time-outs" or check.verdict != "kept":
+        if check.rule != check.name or check.verdict != "kept":
             _print(check, stream)
-    _print_verdict(report, stream)
+    counts = {verdict: len(report.of(verdict)) for verdict in VERDICTS}
+    print(f"Rules: {', '.join(f'{count} {verdict}' for verdict, count in counts.items() if count)}.", file=stream)
 
 
 def print_measured(measured: Sequence[Measured], manifest: Manifest, stream: TextIO) -> None:
@@ -92,9 +91,3 @@ def _print(check: Check, stream: TextIO) -> None:
     lead = f"{check.verdict + ':':9}"
     text = f"{check.subject}, {check.name}: {check.why}. Rule: {check.rule}."
     print(textwrap.fill(text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)), file=stream)
-
-
-def _print_verdict(report: Report, stream: TextIO) -> None:
-    counts = {verdict: len(report.of(verdict)) for verdict in ("kept", "warning", "broken", "unknown")}
-    parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
-    print(f"Rules: {', '.join(parts)}.", file=stream)

@@ -76,7 +76,8 @@ def jackknifed(groups: Sequence[Sequence[float]], statistic: Callable[[Sequence[
     The jackknife over groups (Tukey 1958, "Bias and confidence in not quite large samples"): how much the statistic
     changes when one group is left out says how much it scatters; Student's t with one degree less than there are
     groups. For percentiles groups must be large (Shao and Wu 1989, "A general theory for jackknife variance
-    estimation"), as those of hundreds of requests are. The value itself is left as it is.
+    estimation"), as those of hundreds of requests are. The value itself is left as it is. Nothing is less than 0: waits
+    and shares of them are meant.
 
     Args:
         groups: Values by round.
@@ -96,7 +97,7 @@ def jackknifed(groups: Sequence[Sequence[float]], statistic: Callable[[Sequence[
     mean = sum(without) / count
     error = math.sqrt((count - 1) / count * sum((each - mean) ** 2 for each in without))
     reach = student_t_quantile(0.975, count - 1) * error
-    return Value(whole, whole - reach, whole + reach)
+    return Value(whole, max(0.0, whole - reach), whole + reach)
 
 
 def document(report: Report, measured: Sequence[Measured], manifest: Manifest | None) -> dict[str, object]:

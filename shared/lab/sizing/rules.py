@@ -15,6 +15,7 @@ from shared.lab.sizing.queueing import waits
 
 # Unknown: something that the rule needs was neither given nor could be asked for.
 Verdict = Literal["kept", "warning", "broken", "unknown"]
+VERDICTS: tuple[Verdict, ...] = ("kept", "warning", "broken", "unknown")
 # The rungs of the ladder of time-outs, the innermost wait first.
 LADDER = ("connect_timeout", "pool_timeout", "statement_timeout", "request_timeout", "graceful_timeout")
 
@@ -281,7 +282,7 @@ def ladder(sizing: Sizing) -> Iterator[Check]:
             else f"the {_words(outer)} may end the wait first, and the answer blames the wrong thing"
         )
         figures = f"{short:g} s < {long:g} s" if is_kept else f"{short:g} s, {long:g} s"
-        yield Check("time-outs", sizing.edition, names, figures, "kept" if is_kept else "broken", why)
+        yield Check(names, sizing.edition, names, figures, "kept" if is_kept else "broken", why)
 
 
 def _words(name: str) -> str:
