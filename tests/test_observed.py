@@ -56,7 +56,11 @@ def both(**changes: None) -> Comparison:
 def tables(blocks: Iterable[Block]) -> list[dict[str, tuple[str, ...]]]:
     """Return each table's cells by the name of their line."""
     inside = [block for each in blocks if isinstance(each, Details) for block in each.blocks]
-    return [{row[0]: row[1:] for row in block.rows} for block in inside if isinstance(block, Table)]
+    return [
+        {str(name): tuple(map(str, cells)) for name, *cells in block.rows}
+        for block in inside
+        if isinstance(block, Table)
+    ]
 
 
 # Medians

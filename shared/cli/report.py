@@ -1,4 +1,4 @@
-"""The page of a recorded comparison."""
+"""The page of a recorded comparison, or of recorded claims."""
 
 import sys
 from pathlib import Path
@@ -8,22 +8,42 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
+from . import claims
 from .app import RESULTS
 from .app import progress
 
 if TYPE_CHECKING:
     from ..lab.results.record import Comparison
 
+# The word for the newest result of claims, as latest is for that of a comparison.
+CLAIMS = "claims"
+
 
 def report(
-    result: Annotated[str, typer.Argument(metavar="RESULT", help="Directory of a comparison, or latest")] = "latest",
+    result: Annotated[
+        str, typer.Argument(metavar="RESULT", help="Directory of a comparison or of claims; or latest, or claims")
+    ] = "latest",
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print its table as Markdown instead")] = False,
 ) -> None:
-    """Make the HTML page of a recorded comparison anew, with the newest ladder, factors and validation beside it."""
+    """Make the HTML page of a recorded comparison anew, with the newest ladder, factors and validation beside it.
+
+    Of claims, the page of their verdicts and figures; claims without a directory are the newest ones.
+    """
+    from ..lab.claims import files as claims_file
     from ..lab.results import directory as results
     from ..lab.results import files as result_file
+    from ..report import claims_export
+    from ..report import export
 
-    path = results.find(result, RESULTS)
+    path = claims_file.newest(RESULTS) if result == CLAIMS else results.find(result, RESULTS)
     progress(f"reading {path}")
+    if results.read_json(path).get("kind") == claims_file.NAME:
+        found = claims_file.load(path)
+        if as_markdown:
+            print(claims_export.as_markdown(found), end="")
+        else:
+            print(claims.write_page(found, path))
+        return
     comparison = result_file.load(path)
     if comparison.kind == "factors":
         raise UsageError(
@@ -31,7 +51,10 @@ def report(
             why="it is a comparison of factors, which stands on the page of a comparison of the editions",
             hint="make report shows the newest one there; `wsgi-vs-asgi diff` compares two of them",
         )
-    print(write_report(comparison, path), file=sys.stdout)
+    if as_markdown:
+        print(export.as_markdown(comparison), end="")
+    else:
+        print(write_report(comparison, path), file=sys.stdout)
 
 
 def write_report(comparison: "Comparison", path: Path) -> Path:

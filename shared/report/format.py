@@ -1,5 +1,8 @@
 """Numbers as text: the only place that rounds, and the only one that knows milliseconds."""
 
+from math import floor
+from math import log10
+
 NOTHING = "-"
 # Between a number and its unit, in text that is broken into lines by whoever shows it.
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -63,6 +66,25 @@ def megabytes(size_bytes: int | None) -> str:
 def exact(number: float) -> str:
     """Return a number with six significant figures, to tell it from a bound that it is near."""
     return f"{number:.6g}"
+
+
+def significant(number: float) -> str:
+    """Return a number with three significant figures, from 1,000 on whole and with thousands separated."""
+    return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """Return a number with its interval, such as 1.2475 [1.2461, 1.2494]: the width has two significant figures."""
+    width = high - low
+    if not 0 < width < float("inf"):
+        return f"{significant(value)} [{significant(low)}, {significant(high)}]"
+    places = min(max(1 - floor(log10(width)), 0), 6)
+    return f"{value:,.{places}f} [{low:,.{places}f}, {high:,.{places}f}]"
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Return how many of the unit that suits a time are in a second, and the unit."""
+    return next(((n, unit) for n, unit in ((1e6, "µs"), (1e3, "ms")) if 0 < abs(seconds) < 1e3 / n), (1.0, "s"))
 
 
 def duration(seconds: float) -> str:

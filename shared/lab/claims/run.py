@@ -12,15 +12,15 @@ from shared.lab import databases
 from shared.lab.claims.bench import Bench
 from shared.lab.claims.claim import Claim
 from shared.lab.claims.claim import Options
+from shared.lab.claims.files import NAME
 from shared.lab.claims.result import Claims
 from shared.lab.claims.result import Failure
 from shared.lab.claims.result import Outcome
+from shared.lab.claims.result import Stated
 from shared.lab.claims.result import judge
 from shared.lab.results import directory as results
 from shared.lab.results.record import Manifest
 from shared.lab.services.process import choose_cores
-
-NAME = "claims"
 
 
 def chosen_options(claims: Sequence[Claim], settings: Sequence[str]) -> Mapping[int, Options]:
@@ -96,7 +96,8 @@ def run(
             try:
                 finding = claim.measure(bench, options[claim.number])
             except CommandError as error:
-                failures.append(Failure(claim, f"{error.what}: {error.why}" if error.why else error.what))
+                why = f"{error.what}: {error.why}" if error.why else error.what
+                failures.append(Failure(Stated.of(claim), options[claim.number], why))
             else:
                 outcomes.append(judge(claim, options[claim.number], finding, monotonic() - began))
             found = Claims(manifest, tuple(outcomes), tuple(failures))

@@ -28,6 +28,21 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A short text that is more than its words, in a table or at the head of a point.
+
+    Attributes:
+        text: What it says.
+        look: How it stands out: good, bad, mixed or open.
+        to: Section that it leads to.
+    """
+
+    text: str
+    look: str = ""
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One point of a list.
 
@@ -38,7 +53,7 @@ class Point:
     """
 
     text: str
-    head: str = ""
+    head: str | Cell = ""
     note: str = ""
 
 
@@ -68,6 +83,23 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Links:
+    """Pages of other people, which nothing is loaded from unless somebody follows them.
+
+    Attributes:
+        rows: Title and address; what is no address of the web is shown and leads nowhere.
+    """
+
+    rows: tuple[tuple[str, str], ...]
+    kind: ClassVar[str] = "links"
+
+    @staticmethod
+    def is_address(text: str) -> bool:
+        """Return whether a text is the address of a page of the web."""
+        return text.startswith(("https://", "http://"))
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table of texts.
 
@@ -79,10 +111,26 @@ class Table:
     """
 
     heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Cell, ...], ...]
     label: str
     words: int = 1
+    is_stacked: bool = False
     kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An entry of a legend.
+
+    Attributes:
+        text: What it stands for.
+        series: Which colour, pattern and mark it has.
+        look: bar, line (with its mark) or mark.
+    """
+
+    text: str
+    series: int
+    look: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +144,7 @@ class Figure:
         series: Names of its series, for the legend; none if there is one only.
         look: bars where the legend shows patterns, lines where it shows marks.
         note: Small print.
+        keys: The legend, where it is not that of the series in their order.
     """
 
     caption: str
@@ -104,7 +153,14 @@ class Figure:
     series: tuple[str, ...] = ()
     look: str = "bars"
     note: str = ""
+    keys: tuple[Key, ...] = ()
     kind: ClassVar[str] = "figure"
+
+    @property
+    def legend(self) -> tuple[Key, ...]:
+        """The entries of its legend."""
+        look = "bar" if self.look == "bars" else "line"
+        return self.keys or tuple(Key(name, number, look) for number, name in enumerate(self.series))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +171,13 @@ class Notice:
         title: Its name.
         where: What it touches.
         text: What was seen, and why it matters.
-        next_step: What to do about it.
+        next_step: What to do about it, if anything.
     """
 
     title: str
     where: str
     text: str
-    next_step: str
+    next_step: str = ""
     kind: ClassVar[str] = "notice"
 
 
@@ -149,7 +205,7 @@ class Beside:
     kind: ClassVar[str] = "beside"
 
 
-Block = Text | Points | Command | Facts | Table | Figure | Notice | Details | Beside
+Block = Text | Points | Command | Facts | Links | Table | Figure | Notice | Details | Beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +217,14 @@ class Section:
         title: Its heading.
         blocks: What it says.
         hint: Small print below the heading.
+        name: What the page's menu calls it; its title if empty.
     """
 
     id: str
     title: str
     blocks: Sequence[Block]
     hint: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,34 @@ def linear(values: Iterable[float], *, ticks: int = 5, pad: float = PAD) -> Scal
     return Scale(0.0, max(high, marks[-1]), False, tuple(marks), pad, pad)
 
 
+def spread(values: Iterable[float], *, ticks: int = 5, pad: float = PAD, start: float = PAD) -> Scale:
+    """Return a linear axis that holds 0 and all values, negative ones too, marked at about so many round ones."""
+    found = [*values, 0.0]
+    low, high = min(found), max(found)
+    if low == high:
+        high = 1.0
+    step = _round_step((high - low) / ticks)
+    first, last = math.floor(low / step + 1e-9), math.floor(high / step + 1e-9)
+    marks = tuple(round(step * number, 12) for number in range(first, last + 1))
+    return Scale(min(low, marks[0]), high, False, marks, pad, start)
+
+
+def log_from_0(values: Iterable[float], *, most: int = 7, pad: float = PAD, start: float = PAD) -> Scale:
+    """Return a logarithmic axis that holds all values, 0 among them too: then it is the logarithm of 1 + v/knee.
+
+    The knee is the smallest other value. Negative values stand where the axis begins.
+    """
+    found = list(values)
+    positive = [value for value in found if value > 0] or [1.0]
+    low, high = min(positive), max(positive)
+    if high / low < 1.05:
+        low, high = low / 1.5, high * 1.5
+    marks = _log_ticks(low, high, most)
+    if min(found, default=low) > 0:
+        return Scale(low, high, True, marks, pad, start)
+    return Scale(0.0, high, True, (0.0, *marks), pad, start, low)
+
+
 def logarithmic(values: Iterable[float], *, most: int = 7, pad: float = PAD) -> Scale:
     """Return an axis that holds all values, which must be positive, marked at round ones."""
     found = list(values)
