@@ -1,23 +1,29 @@
 """Every claim that has an experiment, by number."""
 
 from shared.errors import UsageError
+from shared.lab.claims import c01_many_at_once
 from shared.lab.claims import c10_order
 from shared.lab.claims import c11_lazy_engine
 from shared.lab.claims import c12_outage
 from shared.lab.claims import c14_empty_pool
 from shared.lab.claims import c19_session_life
+from shared.lab.claims import c20_get_db
 from shared.lab.claims import c21_reuse
 from shared.lab.claims import c22_shutdown
+from shared.lab.claims import c23_blocking_handler
 from shared.lab.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
+    c01_many_at_once.CLAIM,
     c10_order.CLAIM,
     c11_lazy_engine.CLAIM,
     c12_outage.CLAIM,
     c14_empty_pool.CLAIM,
     c19_session_life.CLAIM,
+    c20_get_db.CLAIM,
     c21_reuse.CLAIM,
     c22_shutdown.CLAIM,
+    c23_blocking_handler.CLAIM,
 )
 
 
