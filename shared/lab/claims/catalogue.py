@@ -11,6 +11,7 @@ from shared.lab.claims import c20_get_db
 from shared.lab.claims import c21_reuse
 from shared.lab.claims import c22_shutdown
 from shared.lab.claims import c23_blocking_handler
+from shared.lab.claims import c25_data_safety
 from shared.lab.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -24,6 +25,7 @@ CLAIMS: tuple[Claim, ...] = (
     c21_reuse.CLAIM,
     c22_shutdown.CLAIM,
     c23_blocking_handler.CLAIM,
+    c25_data_safety.CLAIM,
 )
 
 

@@ -77,33 +77,56 @@ def together(service: Service, requests: Sequence[Ask | str], *, timeout_s: floa
     Raises:
         EnvironmentFailure: If one has no answer.
     """
-    asks = [Ask(request) if isinstance(request, str) else request for request in requests]
-    barrier = Barrier(len(asks))
-    with ThreadPoolExecutor(len(asks)) as threads:
-        return list(threads.map(lambda each: _exchange(service, each, barrier, timeout_s), asks))
+    plans = [[Ask(request) if isinstance(request, str) else request] for request in requests]
+    return [answer for (answer,) in side_by_side(service, plans, timeout_s=timeout_s)]
 
 
-def _exchange(service: Service, request: Ask, barrier: Barrier, timeout_s: float) -> Answer:
+def side_by_side(
+    service: Service, plans: Sequence[Sequence[Ask]], *, timeout_s: float = TIMEOUT_S
+) -> list[list[Answer]]:
+    """Let clients begin at the same moment, each sending its requests one after the other on a connection of its own.
+
+    Args:
+        service: Whom they ask.
+        plans: Each client's requests, in order.
+        timeout_s: How long one answer may take, in seconds.
+
+    Returns:
+        Each client's answers.
+
+    Raises:
+        EnvironmentFailure: If a request has no answer.
+    """
+    barrier = Barrier(len(plans))
+    with ThreadPoolExecutor(len(plans)) as threads:
+        return list(threads.map(lambda plan: _client(service, plan, barrier, timeout_s), plans))
+
+
+def _client(service: Service, plan: Sequence[Ask], barrier: Barrier, timeout_s: float) -> list[Answer]:
     connection = HTTPConnection(HOST, service.port, timeout=timeout_s)
-    named = {REQUEST_NAME: request.name} if request.name else {}
+    answers: list[Answer] = []
     try:
         try:
             connection.connect()
         finally:
             # Also where it cannot connect, or the others would wait for ever.
             barrier.wait()
-        sent_ns = monotonic_ns()
-        connection.request(request.method, request.target, request.body, {**named, **request.headers})
-        response = connection.getresponse()
-        body = response.read()
-        done_ns = monotonic_ns()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, body, headers, sent_ns, done_ns)
+        for request in plan:
+            named = {REQUEST_NAME: request.name} if request.name else {}
+            sent_ns = monotonic_ns()
+            connection.request(request.method, request.target, request.body, {**named, **request.headers})
+            response = connection.getresponse()
+            body = response.read()
+            done_ns = monotonic_ns()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            answers.append(Answer(response.status, body, headers, sent_ns, done_ns))
     except (OSError, HTTPException) as error:
+        request = plan[len(answers)]
         raise EnvironmentFailure(
             f"{service.spec.name} gave no answer to {request.method} {request.target}",
-            why=f"{type(error).__name__}: {error}",
+            why=f"{type(error).__name__}: {error}; {len(answers)} of the client's {len(plan)} were answered",
             hint=f"see {service.log_path}",
         ) from error
     finally:
         connection.close()
+    return answers
