@@ -283,7 +283,7 @@ CLAIM = Claim(
     seconds=35,
     options=(
         Option("users", 128, "users at the same time, of the verdict", 33, 511),
-        Option("seconds", 0.05, "how long each request waits, in seconds", 0.01, 1),
+        Option("seconds", 0.03, "how long each request waits, in seconds", 0.01, 1),
         Option("threads", 10, "threads of the WSGI edition", 1, 1_000),
         Option("pool", 10, "connections of each pool", 1, 40),
         Option("trials", 3, "how often the verdict's level is measured", 3, 20),

@@ -54,7 +54,7 @@ END_OF_CHUNKS = 5
 # More than the kernel takes from a server in advance over the loopback interface, which may be some MiB.
 PAD_BYTES = 8 * 1024 * 1024
 SLOW_TIMEOUT_S = 30.0
-WINDOW_S = 1.0
+WINDOW_S = 0.8
 # A trace is written a moment after its answer.
 TRACE_WAIT_S = 5.0
 NO_TIMEOUTS = {"CONNECT_TIMEOUT": "0.2", "POOL_TIMEOUT": "0.3"}
