@@ -130,7 +130,7 @@ class TestGetDb:
     def test_editions_close_before_whole_answers_and_a_control_that_does_not_holds_connections(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(c20_get_db, "WINDOW_S", 0.4)
+        monkeypatch.setattr(c20_get_db, "WINDOW_S", 0.3)
         finding = c20_get_db.measure(bench, {**c20_get_db.CLAIM.defaults, "trials": 3})
         assert set(finding.measured) == {"wsgi", "asgi"}
         for figures in finding.measured.values():
@@ -168,8 +168,8 @@ class TestManyAtOnce:
     def test_tasks_wait_for_all_users_and_both_editions_share_a_pool_of_ten(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(c01_many_at_once, "FEW_USERS", (1,))
-        monkeypatch.setattr(c01_many_at_once, "MOST_USERS", 100)
+        monkeypatch.setattr(c01_many_at_once, "FEW_USERS", ())
+        monkeypatch.setattr(c01_many_at_once, "MOST_USERS", 80)
         monkeypatch.setattr(c01_many_at_once, "WINDOW_S", 0.15)
         finding = c01_many_at_once.measure(bench, {**c01_many_at_once.CLAIM.defaults, "users": 80})
         wsgi, asgi = finding.measured["wsgi"], finding.measured["asgi"]
