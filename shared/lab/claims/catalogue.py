@@ -2,6 +2,7 @@
 
 from shared.errors import UsageError
 from shared.lab.claims import c01_many_at_once
+from shared.lab.claims import c09_sqlalchemy_parts
 from shared.lab.claims import c10_order
 from shared.lab.claims import c11_lazy_engine
 from shared.lab.claims import c12_outage
@@ -16,6 +17,7 @@ from shared.lab.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
     c01_many_at_once.CLAIM,
+    c09_sqlalchemy_parts.CLAIM,
     c10_order.CLAIM,
     c11_lazy_engine.CLAIM,
     c12_outage.CLAIM,

@@ -138,7 +138,7 @@ def _deposit(
     before = _balances(connection, [account])
     answers = [answer for own in side_by_side(service, [[ask] * deposits] * clients) for answer in own]
     after = _balances(connection, [account])
-    accepted, refused = _judged(service, answers)
+    accepted, refused = judged(service, answers)
     return Round(len(accepted), refused, len(accepted) - (after[account] - before[account]))
 
 
@@ -160,7 +160,7 @@ def _transfer(service: Service, connection: Connection, chance: random.Random, c
     before = _balances(connection, POOR)
     answers = [answer for own in side_by_side(service, plans) for answer in own]
     after = _balances(connection, POOR)
-    accepted, refused = _judged(service, answers)
+    accepted, refused = judged(service, answers)
     due = dict(before)
     for answer in accepted:
         made = json.loads(answer.body)
@@ -170,8 +170,12 @@ def _transfer(service: Service, connection: Connection, chance: random.Random, c
     return Moves(len(accepted), refused, sum(after.values()) - sum(before.values()), strays)
 
 
-def _judged(service: Service, answers: Sequence[Answer]) -> tuple[list[Answer], int]:
-    """Return the accepted answers and the number of refusals.
+def judged(service: Service, answers: Sequence[Answer]) -> tuple[list[Answer], int]:
+    """Return the accepted answers, and how many were refused.
+
+    Args:
+        service: Who answered.
+        answers: Its answers.
 
     Raises:
         EnvironmentFailure: If an answer is neither.
