@@ -17,7 +17,7 @@ from shared.lab.claims.claim import Bars
 from shared.lab.claims.claim import Timeline
 from shared.lab.claims.client import Answer
 from shared.lab.claims.client import Ask
-from shared.lab.claims.crowd import crowd
+from shared.lab.claims.client import side_by_side
 from shared.lab.claims.lost_updates import LEVELS
 from shared.lab.claims.lost_updates import STRATEGIES
 from shared.lab.services.process import Service
@@ -169,7 +169,7 @@ def test_crowd_sends_each_clients_requests_in_order_on_one_connection() -> None:
             for client in range(1, 4)
         ]
         try:
-            answers = crowd(service, plans)
+            answers = side_by_side(service, plans)
         finally:
             server.shutdown()
             thread.join()
@@ -179,7 +179,7 @@ def test_crowd_sends_each_clients_requests_in_order_on_one_connection() -> None:
         assert [each[1:] for each in own] == [[f"/{client}/{number}", "x" * client, "1"] for number in range(5)]
         assert len({each[0] for each in own}) == 1
     with pytest.raises(EnvironmentFailure):
-        crowd(service, plans, timeout_s=1)
+        side_by_side(service, plans, timeout_s=1)
 
 
 @pytest.mark.slow
