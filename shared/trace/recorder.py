@@ -212,7 +212,8 @@ class OpenStage:
     ) -> None:
         if kind is not None:
             self.facts["error"] = kind.__name__
-        self._trace.record(self._name, self._start_ns, **self.facts)
+        # The same mapping: what is known only behind the end, where it costs the stage nothing, is kept as well.
+        self._trace.record(self._name, self._start_ns).facts = self.facts
 
 
 current: ContextVar[Trace | None] = ContextVar("trace", default=None)
