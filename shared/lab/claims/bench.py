@@ -81,8 +81,15 @@ class Bench:
             yield service
 
     @contextmanager
-    def watched(self, edition: Edition, **settings: str) -> Iterator[Watched]:
+    def watched(
+        self, edition: Edition, *, control: str = "shared.lab.controls.watched", **settings: str
+    ) -> Iterator[Watched]:
         """Run an edition whose pool writes down what it does.
+
+        Args:
+            edition: Which.
+            control: Module that starts it; another than the default has more about it changed.
+            settings: Its settings, as POOL_SIZE="5".
 
         Raises:
             EnvironmentFailure: If it does not start, or does not stop.
@@ -91,7 +98,7 @@ class Bench:
             path = Path(directory) / "events.jsonl"
             path.touch()
             own = {"HOST": HOST, f"{edition.upper()}_PORT": "{port}", EVENTS_KEY: str(path)}
-            command = (sys.executable, "-m", "shared.lab.controls.watched", edition)
+            command = (sys.executable, "-m", control, edition)
             spec = ServiceSpec(f"{edition} watched", command, {**self.environ(edition, settings), **own})
             with Service(spec, cores=self.cores.server) as service:
                 yield Watched(service, path)

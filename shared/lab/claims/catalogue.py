@@ -2,10 +2,18 @@
 
 from shared.errors import UsageError
 from shared.lab.claims import c01_many_at_once
+from shared.lab.claims import c02_documentation
+from shared.lab.claims import c03_validation
+from shared.lab.claims import c04_bytes_and_calls
+from shared.lab.claims import c05_host_and_port
+from shared.lab.claims import c06_load_dotenv
+from shared.lab.claims import c07_dotenv_values
+from shared.lab.claims import c08_find_dotenv
 from shared.lab.claims import c09_sqlalchemy_parts
 from shared.lab.claims import c10_order
 from shared.lab.claims import c11_lazy_engine
 from shared.lab.claims import c12_outage
+from shared.lab.claims import c13_no_database_no_connection
 from shared.lab.claims import c14_empty_pool
 from shared.lab.claims import c19_session_life
 from shared.lab.claims import c20_get_db
@@ -17,10 +25,18 @@ from shared.lab.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
     c01_many_at_once.CLAIM,
+    c02_documentation.CLAIM,
+    c03_validation.CLAIM,
+    c04_bytes_and_calls.CLAIM,
+    c05_host_and_port.CLAIM,
+    c06_load_dotenv.CLAIM,
+    c07_dotenv_values.CLAIM,
+    c08_find_dotenv.CLAIM,
     c09_sqlalchemy_parts.CLAIM,
     c10_order.CLAIM,
     c11_lazy_engine.CLAIM,
     c12_outage.CLAIM,
+    c13_no_database_no_connection.CLAIM,
     c14_empty_pool.CLAIM,
     c19_session_life.CLAIM,
     c20_get_db.CLAIM,
