@@ -119,5 +119,5 @@ CLAIM = Claim(
     explain=explain,
     seconds=4,
     options=(Option("trials", 3, "how often everything is tried", 1, 100),),
-    sources=(programs.README, programs.REFERENCE),
+    sources=(programs.README, programs.SOURCE),
 )

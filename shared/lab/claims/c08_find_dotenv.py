@@ -136,5 +136,5 @@ CLAIM = Claim(
         Option("trials", 3, "how often everything is tried", 1, 100),
         Option("depth", 3, "how many directories the program stands below the nearest file", 1, 50),
     ),
-    sources=(programs.README, programs.REFERENCE),
+    sources=(programs.README, programs.SOURCE),
 )

@@ -22,7 +22,7 @@ from shared.lab.claims.claim import Source
 # Where the project's own packages are, for programs that stand elsewhere.
 ROOT = Path(__file__).resolve().parents[3]
 README = Source("python-dotenv: README", "https://pypi.org/project/python-dotenv/")
-REFERENCE = Source("python-dotenv: API reference", "https://saurabh-kumar.com/python-dotenv/reference/")
+SOURCE = Source("python-dotenv: its source", "https://github.com/theskumar/python-dotenv/blob/main/src/dotenv/main.py")
 # What every program that uses the project's settings does first: a developer's own must not have a say.
 WITHOUT_SETTINGS = """
 from shared.config import Settings
