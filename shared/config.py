@@ -39,6 +39,8 @@ OWNED_PREFIXES = (
     *("WSGI_", "ASGI_", "POOL_", "MAX_BODY", "MAX_UPLOAD", "MAX_HEADER", "MAX_LINE", "STATEMENT_"),
     "TRACE_",
 )
+POSTGRESQL_SCHEMES = frozenset({"postgresql", "postgres"})
+MARIADB_SCHEMES = frozenset({"mysql", "mariadb"})
 SECRETS = frozenset({"database_url", "check_token", "trace_token", "trace_otlp_endpoint"})
 
 
@@ -48,7 +50,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     database_url: SecretStr | None = Field(
-        None, description="Database to use, without a driver (postgresql://...); unset: the embedded PostgreSQL"
+        None,
+        description="Database to use, without a driver (postgresql://..., mysql://...); unset: the embedded PostgreSQL",
     )
     data_dir: Path = Field(Path(".data"), description="Where the embedded PostgreSQL and other local state live")
     host: str = Field("127.0.0.1", min_length=1, description="Address both services listen on")
@@ -117,8 +120,8 @@ class Settings(BaseModel):
             name = make_url(value.get_secret_value()).drivername
         except (ArgumentError, ValueError):
             raise ValueError("expected a URL such as postgresql://user:password@host/database") from None
-        if name.partition("+")[0] not in {"postgresql", "postgres"}:
-            raise ValueError(f"expected a URL that begins with postgresql://, got {name}://")
+        if name.partition("+")[0] not in POSTGRESQL_SCHEMES | MARIADB_SCHEMES:
+            raise ValueError(f"expected a URL that begins with postgresql:// or mysql://, got {name}://")
         return value
 
     @field_validator("check_token", "trace_token")

@@ -18,6 +18,7 @@ from . import postgres
 from .config import Settings
 from .engine import engine_options
 from .engine import engine_url
+from .engine import is_mariadb
 from .errors import CommandError
 from .errors import EnvironmentFailure
 from .statements import SERVER_VERSION
@@ -119,7 +120,9 @@ def _version(settings: Settings, url: str) -> str:
     database = create_engine(parsed, connect_args=options["connect_args"], hide_parameters=True)
     try:
         with database.connect() as connection:
-            return f"PostgreSQL {connection.scalar(SERVER_VERSION)} answers"
+            # MariaDB's text for its version says whose it is.
+            name = "" if is_mariadb(url) else "PostgreSQL "
+            return f"{name}{connection.scalar(SERVER_VERSION)} answers"
     finally:
         database.dispose()
 

@@ -6,6 +6,7 @@ The drivers are named here as text, for SQLAlchemy to load; nothing in the appli
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL
 from sqlalchemy.engine import make_url
 
+from .config import MARIADB_SCHEMES
 from .config import Edition
 from .config import Settings
 from .errors import UsageError
@@ -22,11 +24,18 @@ from .trace import wire_asyncpg
 # Loaded by name when an engine asks for the driver.
 registry.register("postgresql.psycopg2", "shared.dialect", "Psycopg2")
 registry.register("postgresql.psycopg", "shared.dialect", "Psycopg")
+registry.register("mysql.pymysql", "shared.mariadb.dialect", "Pymysql")
+registry.register("mysql.aiomysql", "shared.mariadb.dialect", "Aiomysql")
 
 # Per edition: the default driver first, then others that its engine can use.
 DRIVERS: dict[Edition, tuple[str, ...]] = {
     "wsgi": ("psycopg2", "psycopg"),
     "asgi": ("asyncpg", "psycopg"),
+}
+# The same protocol code in both, so that the pair differs in waiting alone.
+MARIADB_DRIVERS: dict[Edition, tuple[str, ...]] = {
+    "wsgi": ("pymysql",),
+    "asgi": ("aiomysql",),
 }
 
 
@@ -68,20 +77,25 @@ def engine_url(url: str, edition: Edition) -> URL:
     """
     parsed = make_url(url)
     _, _, named = parsed.drivername.partition("+")
-    usable = DRIVERS[edition]
+    dialect, usable = ("mysql", MARIADB_DRIVERS[edition]) if is_mariadb(url) else ("postgresql", DRIVERS[edition])
     if named and named not in usable:
         raise UsageError(
             f"DATABASE_URL names the driver {named}, which the {edition} edition cannot use",
             why=f"it can use {' or '.join(usable)}",
-            hint="Leave the driver out (postgresql://...): each edition then takes its own",
+            hint=f"Leave the driver out ({dialect}://...): each edition then takes its own",
         )
     if named and find_spec(named) is None:
         raise UsageError(
             f"DATABASE_URL names the driver {named}, which is not installed",
             why="only the drivers of the lock file are",
-            hint=f"Leave the driver out (postgresql://...), or install it: .venv/bin/pip install {named}",
+            hint=f"Leave the driver out ({dialect}://...), or install it: .venv/bin/pip install {named}",
         )
-    return parsed.set(drivername=f"postgresql+{named or usable[0]}")
+    return parsed.set(drivername=f"{dialect}+{named or usable[0]}")
+
+
+def is_mariadb(url: str) -> bool:
+    """Tell whether a URL is of a MariaDB; every other one is of a PostgreSQL."""
+    return make_url(url).drivername.partition("+")[0] in MARIADB_SCHEMES
 
 
 def engine_options(settings: Settings, edition: Edition, driver: str) -> dict[str, Any]:
@@ -107,6 +121,8 @@ def engine_options(settings: Settings, edition: Edition, driver: str) -> dict[st
 
 def _connect_arguments(settings: Settings, edition: Edition, driver: str) -> dict[str, Any]:
     name = f"wsgi-vs-asgi {edition}"
+    if driver in MARIADB_DRIVERS[edition]:
+        return _mariadb_arguments(settings, name)
     timeout_ms = str(round(settings.statement_timeout * 1_000))
     session = {
         "statement_timeout": timeout_ms,
@@ -134,4 +150,26 @@ def _connect_arguments(settings: Settings, edition: Edition, driver: str) -> dic
         # not answer is the watchdog's.
         "tcp_user_timeout": round(settings.request_timeout * 1_000),
         "keepalives_idle": max(1, round(settings.request_timeout)),
+    }
+
+
+def _mariadb_arguments(settings: Settings, name: str) -> dict[str, Any]:
+    lock_timeout_s = max(1, ceil(settings.statement_timeout))
+    session = {
+        "max_statement_time": f"{settings.statement_timeout:g}",
+        # Whole seconds; for rows, and for tables that are being changed.
+        "innodb_lock_wait_timeout": str(lock_timeout_s),
+        "lock_wait_timeout": str(lock_timeout_s),
+        "idle_transaction_timeout": str(max(1, round(settings.graceful_timeout))),
+        # What does not fit is refused, whatever the server's own mode is.
+        "sql_mode": "'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    }
+    return {
+        "autocommit": True,
+        "charset": "utf8mb4",
+        "connect_timeout": settings.connect_timeout,
+        # Our dialects' for both drivers: the bound on an answer, which lies behind the server's as ever.
+        "read_timeout": settings.request_timeout,
+        "program_name": name,
+        "init_command": "SET SESSION " + ", ".join(f"{key} = {value}" for key, value in session.items()),
     }

@@ -27,7 +27,26 @@ UNREACHABLE = "The database cannot be reached, or went away during the request"
 # What drivers raise without a SQLSTATE when there is no connection, or none any more.
 CONNECTION_ERRORS = frozenset({"DatabaseError", "OperationalError", "InterfaceError"})
 # Where drivers, and SQLAlchemy's imitation of one for asyncpg, define their errors.
-DRIVER_MODULES = ("psycopg2", "psycopg.", "asyncpg.", "sqlalchemy.dialects.")
+DRIVER_MODULES = ("psycopg2", "psycopg.", "asyncpg.", "pymysql.", "sqlalchemy.dialects.")
+# What PostgreSQL has a code for, and MariaDB only a number of its own beside a general code:
+# https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference.
+MARIADB_STATES = {
+    # A table or the disk is full; out of memory or of threads.
+    **dict.fromkeys((1021, 1037, 1038, 1041, 1114, 1135), "53000"),
+    # Too many connections, for all or for one user; the server stops, or somebody has ended the connection.
+    **dict.fromkeys((1040, 1203, 1226), "53300"),
+    **dict.fromkeys((1053, 1077, 1079, 1927), "57P01"),
+    # No such user, or no such database for them.
+    **dict.fromkeys((1044, 1045, 1698), "28000"),
+    1049: "3D000",
+    # Somebody else holds a lock for too long; the statement itself takes too long, or was ended.
+    **dict.fromkeys((1205, 1317, 1969), QUERY_CANCELED),
+    # A deadlock; a row has changed since the transaction's snapshot.
+    1213: "40P01",
+    1020: "40001",
+}
+# From the client's part of a driver: it never reached the server, or lost it.
+MARIADB_CLIENT_NUMBERS = range(2_000, 3_000)
 
 
 class AppError(Exception):
@@ -275,5 +294,16 @@ def _database_error(error: BaseException | None, *, is_disconnect: bool) -> Requ
 
 
 def _sqlstate(error: BaseException | None) -> str | None:
+    if type(error).__module__ == "pymysql.err":
+        return _mariadb_state(error)
     state = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
     return str(state) if state else None
+
+
+def _mariadb_state(error: BaseException | None) -> str | None:
+    """Return PostgreSQL's SQLSTATE for an error of MariaDB's; the server's own where both have the same."""
+    number = error.args[0] if error is not None and error.args else None
+    # A number of 0 comes with a connection that is closed already.
+    if not isinstance(number, int) or not number or number in MARIADB_CLIENT_NUMBERS:
+        return None
+    return MARIADB_STATES.get(number, getattr(error, "sqlstate", None) or "HY000")

@@ -263,6 +263,13 @@ def _death_check(driver_connection: Any) -> Callable[[], bool]:
     if hasattr(driver_connection, "fileno"):  # psycopg2
         poller.register(driver_connection.fileno(), CLOSED_BY_PEER)
         return lambda: bool(poller.poll(0))
+    if hasattr(driver_connection, "_sock"):  # pymysql
+        poller.register(driver_connection._sock.fileno(), CLOSED_BY_PEER)
+        return lambda: bool(driver_connection._sock is None or poller.poll(0))
+    if hasattr(driver_connection, "_writer"):  # aiomysql
+        transport = driver_connection._writer.transport
+        poller.register(transport.get_extra_info("socket").fileno(), CLOSED_BY_PEER)
+        return lambda: bool(driver_connection.closed or transport.is_closing() or poller.poll(0))
     # asyncpg keeps the socket in its transport. The event loop may have read the end of the stream already and closed
     # the descriptor, whose number may by now be another socket's: the driver is asked first.
     poller.register(driver_connection._transport.get_extra_info("socket").fileno(), CLOSED_BY_PEER)

@@ -58,6 +58,12 @@ def create(connection: Connection) -> None:
     """Create what is missing, inside the connection's transaction; does nothing on a database that is complete."""
     if _is_complete(connection):
         return
+    if connection.dialect.name == "mysql":
+        # Imported here because a service on PostgreSQL needs none of it.
+        from .mariadb import schema
+
+        schema.create(connection, _is_complete, _fill_all)
+        return
     # The services' timeouts bound a request's statements; waiting for another starter to finish may take longer.
     connection.execute(text("SET LOCAL statement_timeout = '60s'"))
     connection.execute(text("SET LOCAL lock_timeout = '60s'"))
@@ -66,6 +72,28 @@ def create(connection: Connection) -> None:
     if _is_complete(connection):
         return
     Base.metadata.create_all(connection)
+    _fill_all(connection)
+    # Explicit ids leave the sequence behind; the next account continues after the seeded ones.
+    connection.execute(text("SELECT setval(pg_get_serial_sequence('accounts', 'id'), :last)"), {"last": ACCOUNT_ROWS})
+
+
+def drop(connection: Connection) -> None:
+    """Drop the project's tables, inside the connection's transaction."""
+    if connection.dialect.name == "mysql":
+        from .mariadb import schema
+
+        schema.drop(connection)
+        return
+    connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+    Base.metadata.drop_all(connection)
+
+
+def _is_complete(connection: Connection) -> bool:
+    # The catalogue tells: the tables and their rows appear together, when the creating transaction commits.
+    return set(Base.metadata.tables) <= set(inspect(connection).get_table_names())
+
+
+def _fill_all(connection: Connection) -> None:
     _fill(connection, World, [{"id": n, "randomnumber": random_number(n)} for n in range(1, WORLD_ROWS + 1)])
     _fill(connection, Fortune, [{"id": n, "message": message} for n, message in enumerate(FORTUNES, start=1)])
     accounts = [
@@ -79,19 +107,6 @@ def create(connection: Connection) -> None:
         for n in range(1, ACCOUNT_ROWS + 1)
     ]
     _fill(connection, Account, accounts)
-    # Explicit ids leave the sequence behind; the next account continues after the seeded ones.
-    connection.execute(text("SELECT setval(pg_get_serial_sequence('accounts', 'id'), :last)"), {"last": ACCOUNT_ROWS})
-
-
-def drop(connection: Connection) -> None:
-    """Drop the project's tables, inside the connection's transaction."""
-    connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
-    Base.metadata.drop_all(connection)
-
-
-def _is_complete(connection: Connection) -> bool:
-    # The catalogue tells: the tables and their rows appear together, when the creating transaction commits.
-    return set(Base.metadata.tables) <= set(inspect(connection).get_table_names())
 
 
 def _fill(connection: Connection, entity: type[Base], rows: list[dict[str, Any]]) -> None:

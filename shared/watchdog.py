@@ -48,6 +48,9 @@ class Watchdog:
         return self._ended.set
 
     def _connected(self, dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
+        # pymysql bounds the wait for an answer itself (`shared.engine`), and has no such method.
+        if not hasattr(dbapi_connection, "fileno"):
+            return
         # A descriptor of our own: the number of the driver's may be another socket's by the time it is needed.
         self._sockets[record] = socket.socket(fileno=os.dup(dbapi_connection.fileno()))
 

@@ -177,7 +177,6 @@ def test_tracing_for_other_machines_needs_a_token() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "mysql://u:p@h/d",
         "sqlite:///x.db",
         "oracle://a/b",
         "nonsense",

@@ -29,6 +29,10 @@ MOST_STATEMENT = 4_096
 MOST_VALUES = 100
 
 _TAPS: dict[str, Callable[[Any], Tap]] = {"asyncpg": AsyncpgTap, "psycopg2": Psycopg2Tap}
+# The drivers that put values into the statement itself.
+INTERPOLATING = frozenset({"psycopg2", "pymysql", "aiomysql"})
+# Of the status that comes with every answer of MariaDB's: a transaction is open.
+MARIADB_IN_TRANSACTION = 0x0001
 # The key of a watched connection's `info` under which it is found when it is returned.
 WATCH = "trace_watch"
 
@@ -168,8 +172,7 @@ class Watch:
             exchange = self._exchanged()
             facts = _statement(*arguments[:2], many=many)
             facts["rows"] = None if error or many else _rows(cursor, exchange)
-            # The only driver here that puts values into the statement itself.
-            facts["interpolated"] = self._driver == "psycopg2" and facts["parameters"] > 0
+            facts["interpolated"] = self._driver in INTERPOLATING and facts["parameters"] > 0
             if self._trace.reveals_values:
                 facts |= _values(*arguments[1:2], query=getattr(cursor, "query", None))
             self._record("sql", start_ns, end_ns, facts | self._wire(exchange), error)
@@ -203,7 +206,7 @@ class Watch:
             self._record("release", start_ns, end_ns, facts, error)
 
     def _end_transaction(self, action: str, function: Callable[[], None]) -> None:
-        is_in_transaction = not self._connection.autocommit
+        is_in_transaction = _may_end(self._connection)
         start_ns = monotonic_ns()
         error: BaseException | None = None
         try:
@@ -336,9 +339,16 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return facts | {"sqlstate": code} if code else facts
 
 
+def _may_end(connection: Any) -> bool:
+    """Tell whether a connection has a transaction to end, as far as its driver knows."""
+    if hasattr(connection, "get_autocommit"):  # pymysql, aiomysql
+        return bool(getattr(connection, "driver_connection", connection).server_status & MARIADB_IN_TRANSACTION)
+    return not connection.autocommit
+
+
 def _backend_pid(driver_connection: Any) -> int | None:
     """Return the process of the server behind a connection, without asking it."""
-    for name in ("get_backend_pid", "get_server_pid"):
+    for name in ("get_backend_pid", "get_server_pid", "thread_id"):
         if hasattr(driver_connection, name):
             return int(getattr(driver_connection, name)())
     return None

@@ -101,6 +101,25 @@ def run(
         )
 
 
+def across(
+    settings: Settings, services: Services, token: str, progress: Progress, *, scope: Scope = "full"
+) -> Comparison:
+    """Compare two editions on fresh databases that need not be of one kind; what disturbs a database is left out.
+
+    Args:
+        settings: The project's settings.
+        services: WSGI and ASGI, started with `environ`.
+        token: Their CHECK_TOKEN.
+        progress: Called with one line at each step.
+        scope: "quick" has the successes and the common errors of every entry.
+    """
+    comparison = Comparison(
+        sides=_sides(settings, services, token), progress=progress, is_shared=False, secrets=(token,), setup=""
+    )
+    _compare_plain(comparison, _limits(settings, upload_bytes=UPLOAD_BYTES, lab=True, trace=True), scope)
+    return comparison
+
+
 def _own(
     stack: ExitStack, settings: Settings, progress: Progress, scope: Scope, make_spec: SpecMaker
 ) -> tuple[Comparison, str]:
@@ -246,7 +265,7 @@ def _started(
         services: dict[Pair, Services] = {}
         for pair in pairs:
             wsgi, asgi = (
-                Service(make_spec(edition, _environ(settings, url, token, pair)))
+                Service(make_spec(edition, environ(settings, url, token, pair)))
                 for edition, url in zip(EDITIONS, urls, strict=True)
             )
             services[pair] = (wsgi, asgi)
@@ -257,9 +276,9 @@ def _started(
         yield services
 
 
-def _environ(settings: Settings, url: str, token: str, pair: Pair) -> dict[str, str]:
+def environ(settings: Settings, url: str, token: str, pair: Pair = "main") -> dict[str, str]:
     """Return the settings of a service; those that cases depend on are fixed, whatever the environment says."""
-    environ = {
+    values = {
         "DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/nothing" if pair == "down" else url,
         "CHECK_TOKEN": token,
         "LAB": "1",
@@ -275,7 +294,7 @@ def _environ(settings: Settings, url: str, token: str, pair: Pair) -> dict[str, 
         # What the parsers refuse is said in a line each.
         "LOG_LEVEL": "error",
     }
-    return environ | (faults.TIGHT if pair == "tight" else {})
+    return values | (faults.TIGHT if pair == "tight" else {})
 
 
 def _counters(
