@@ -72,15 +72,17 @@ def created(url: str, urls: tuple[str, str]) -> Iterator[None]:
         EnvironmentFailure: If the server cannot be reached.
     """
     names = [make_url(each).database for each in urls]
-    with administration(url) as connection:
-        _drop_leftovers(connection)
-        try:
+    try:
+        with administration(url) as connection:
+            _drop_leftovers(connection)
             connection.execute(text(f'CREATE DATABASE "{names[0]}"'))
             _fill(urls[0])
             # A copy, so that rows, sequences and statistics are the same.
             connection.execute(text(f'CREATE DATABASE "{names[1]}" TEMPLATE "{names[0]}"'))
-            yield
-        finally:
+        yield
+    finally:
+        # Over a connection of its own: Ctrl-C in the middle of a statement ends the one that it was sent over.
+        with administration(url) as connection:
             for name in names:
                 _forget(connection, str(name))
                 connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
