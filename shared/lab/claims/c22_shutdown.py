@@ -322,7 +322,7 @@ CLAIM = Claim(
     ),
     sources=(
         Source("SQLAlchemy: Engine Disposal", "https://docs.sqlalchemy.org/en/21/core/connections.html#engine-disposal"),
-        Source("gunicorn: Settings, graceful_timeout", "https://docs.gunicorn.org/en/stable/settings.html"),
-        Source("uvicorn: Settings, timeout-graceful-shutdown", "https://www.uvicorn.org/settings/"),
+        Source("gunicorn: Settings, graceful_timeout", "https://gunicorn.org/reference/settings/"),
+        Source("uvicorn: Settings, timeout-graceful-shutdown", "https://uvicorn.dev/settings/"),
     ),
 )  # fmt: skip
