@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,24 @@ class Bench:
             EnvironmentFailure: If it does not start, or does not stop.
         """
         with Service(edition_spec(edition, self.environ(edition, settings)), cores=self.cores.server) as service:
+            yield service
+
+    @contextmanager
+    def variant(self, edition: Edition, *options: str, **settings: str) -> Iterator[Service]:
+        """Run an edition with something swapped that no setting reaches.
+
+        Args:
+            edition: Which.
+            options: Of `shared.lab.controls.variant`, as on its command line; none for the edition as it stands.
+            settings: Its settings, as POOL_SIZE="5".
+
+        Raises:
+            EnvironmentFailure: If it does not start, or does not stop.
+        """
+        spec = edition_spec(edition, self.environ(edition, settings))
+        command = (sys.executable, "-m", "shared.lab.controls.variant", edition, *options)
+        spec = replace(spec, name=" ".join((edition, *options)), argv=command)
+        with Service(spec, cores=self.cores.server) as service:
             yield service
 
     @contextmanager

@@ -15,12 +15,15 @@ from shared.lab.claims import c11_lazy_engine
 from shared.lab.claims import c12_outage
 from shared.lab.claims import c13_no_database_no_connection
 from shared.lab.claims import c14_empty_pool
+from shared.lab.claims import c16_eleventh_waits
+from shared.lab.claims import c17_one_engine
 from shared.lab.claims import c18_engine_cost
 from shared.lab.claims import c19_session_life
 from shared.lab.claims import c20_get_db
 from shared.lab.claims import c21_reuse
 from shared.lab.claims import c22_shutdown
 from shared.lab.claims import c23_blocking_handler
+from shared.lab.claims import c24_many_users
 from shared.lab.claims import c25_data_safety
 from shared.lab.claims import c26_pool_gain
 from shared.lab.claims.claim import Claim
@@ -40,12 +43,15 @@ CLAIMS: tuple[Claim, ...] = (
     c12_outage.CLAIM,
     c13_no_database_no_connection.CLAIM,
     c14_empty_pool.CLAIM,
+    c16_eleventh_waits.CLAIM,
+    c17_one_engine.CLAIM,
     c18_engine_cost.CLAIM,
     c19_session_life.CLAIM,
     c20_get_db.CLAIM,
     c21_reuse.CLAIM,
     c22_shutdown.CLAIM,
     c23_blocking_handler.CLAIM,
+    c24_many_users.CLAIM,
     c25_data_safety.CLAIM,
     c26_pool_gain.CLAIM,
 )

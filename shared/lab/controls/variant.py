@@ -1,7 +1,7 @@
 """An edition with something swapped that no setting reaches; everything else is the edition as it stands.
 
 python -m shared.lab.controls.variant wsgi|asgi [--server S] [--loop L] [--parser P] [--session S] [--pool null]
-    [--serializer S]
+    [--engine per-request] [--serializer S]
 """
 
 import argparse
@@ -12,6 +12,7 @@ from importlib import import_module
 
 from shared.config import Edition
 from shared.config import Settings
+from shared.lab.controls import engines
 from shared.lab.controls import overrides
 from shared.lab.controls import servers
 from shared.serving import main
@@ -33,11 +34,14 @@ def apply(arguments: Sequence[str]) -> tuple[Edition, servers.Serve]:
     reader.add_argument("--parser", choices=("c", "python"), default="c")
     reader.add_argument("--session", choices=("run_sync",))
     reader.add_argument("--pool", choices=("null",))
+    reader.add_argument("--engine", choices=("per-request",))
     reader.add_argument("--serializer", choices=tuple(overrides.DUMPS))
     chosen = reader.parse_args(arguments)
     edition: Edition = chosen.edition
     if chosen.pool:
         overrides.no_pool()
+    if chosen.engine:
+        engines.per_request(edition)
     if chosen.serializer:
         overrides.serializer(chosen.serializer)
     if chosen.session:

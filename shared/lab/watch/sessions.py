@@ -2,14 +2,19 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
+from threading import Lock
 from threading import Thread
 from time import monotonic_ns
 from time import sleep
 from types import TracebackType
+from typing import Any
 
+from sqlalchemy import TextClause
 from sqlalchemy import create_engine
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,6 +34,8 @@ _LOOK = text(
     "WHERE datname = current_database() AND application_name LIKE :services AND backend_type = 'client backend' "
     "ORDER BY pid"
 )
+# Sessions ever established; a session is counted when its backend first reports, at the latest when it ends.
+_EVER = text("SELECT sessions FROM pg_stat_database WHERE datname = current_database()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +74,14 @@ class Look:
         """The sessions' backend pids."""
         return frozenset(session.pid for session in self.sessions)
 
+    @property
+    def busy(self) -> int:
+        """How many of them carry out a statement."""
+        return sum(session.state == "active" for session in self.sessions)
+
 
 class Sessions:
-    """Looks at the sessions of the services on one database, from a connection of its own.
+    """Looks at the sessions of the services on one database, from a connection of its own; any thread may ask.
 
     Args:
         url: The database, without a driver.
@@ -88,17 +100,46 @@ class Sessions:
                 why=str(getattr(error, "orig", error)).strip(),
                 hint="Check DATABASE_URL (make config shows it), or unset it to use the embedded PostgreSQL",
             ) from error
+        # A connection of SQLAlchemy is for one thread at a time, and a sampler has one of its own.
+        self._lock = Lock()
 
     def look(self) -> Look:
-        """Return the sessions now."""
-        asked_ns = monotonic_ns()
-        rows = self._connection.execute(_LOOK, {"services": SERVICES}).all()
+        """Return the sessions now.
+
+        Raises:
+            EnvironmentFailure: If the database does not answer.
+        """
+        with self._lock:
+            asked_ns = monotonic_ns()
+            rows = self._ask(_LOOK, {"services": SERVICES})
+            answered_ns = monotonic_ns()
         sessions = tuple(Session(int(pid), str(state), str(wait), str(query)) for pid, state, wait, query in rows)
-        return Look(asked_ns, monotonic_ns(), sessions)
+        return Look(asked_ns, answered_ns, sessions)
 
     def count(self) -> int:
-        """Return how many there are now."""
+        """Return how many there are now.
+
+        Raises:
+            EnvironmentFailure: If the database does not answer.
+        """
         return len(self.look().sessions)
+
+    def ever(self) -> int:
+        """Return how many sessions the database has ever had, whoever's, as far as their backends have reported.
+
+        Raises:
+            EnvironmentFailure: If the database does not answer.
+        """
+        with self._lock:
+            return int(self._ask(_EVER, {})[0][0])
+
+    def _ask(self, question: TextClause, parameters: Mapping[str, str]) -> Sequence[Any]:
+        try:
+            return self._connection.execute(question, parameters).all()
+        except SQLAlchemyError as error:
+            raise EnvironmentFailure(
+                "The database does not tell about its sessions", why=str(getattr(error, "orig", error)).strip()
+            ) from error
 
     def settled_count(self, expected: int, *, timeout_s: float = SETTLE_TIMEOUT_S) -> int:
         """Return how many there are as soon as there are as many as expected, or else when the time is up.
@@ -108,6 +149,9 @@ class Sessions:
         Args:
             expected: What is waited for.
             timeout_s: For how long, in seconds.
+
+        Raises:
+            EnvironmentFailure: If the database does not answer.
         """
         deadline_ns = monotonic_ns() + int(timeout_s * 1e9)
         while (found := self.count()) != expected and monotonic_ns() < deadline_ns:
@@ -120,13 +164,20 @@ class Sessions:
 
         Args:
             every_s: Seconds between two looks.
+
+        Raises:
+            EnvironmentFailure: At the end, if the database has stopped answering meanwhile.
         """
         looks: list[Look] = []
+        failures: list[EnvironmentFailure] = []
         is_over = Event()
 
         def run() -> None:
-            while not is_over.wait(every_s):
-                looks.append(self.look())
+            try:
+                while not is_over.wait(every_s):
+                    looks.append(self.look())
+            except EnvironmentFailure as failure:
+                failures.append(failure)
 
         thread = Thread(target=run, name="session-sampler", daemon=True)
         thread.start()
@@ -135,6 +186,9 @@ class Sessions:
         finally:
             is_over.set()
             thread.join()
+        # Not in place of what ended the block; few looks are no proof of anything.
+        if failures:
+            raise failures[0]
 
     def close(self) -> None:
         """Let the connection go."""
