@@ -92,9 +92,9 @@ def keys(tracks: Sequence[Track]) -> tuple[Key, ...]:
             found[each.kind] = Key(each.kind, _first_free(MOMENTS, taken), "mark")
         else:
             waits = any(word in each.kind.lower() for word in WAITING)
-            found[each.kind] = Key(
-                each.kind, _first_free((*HATCHED, *PLAIN) if waits else (*PLAIN, *HATCHED), taken), "bar"
-            )
+            # Of what does not wait, the hatching that waiting has comes last.
+            wanted = (*HATCHED, *PLAIN) if waits else (*PLAIN, *reversed(HATCHED))
+            found[each.kind] = Key(each.kind, _first_free(wanted, taken), "bar")
     return tuple(found.values())
 
 
