@@ -31,7 +31,7 @@ compare: $(READY) ## Check, then load both editions and print the comparison (AR
 	@$(RUN) compare $(ARGS)
 
 .PHONY: report
-report: $(READY) ## Make the HTML page of a comparison anew (ARGS="results/20...-compare"; otherwise the newest)
+report: $(READY) ## Make the HTML page of a comparison or of claims anew (ARGS="claims" or "results/20...-compare")
 	@$(RUN) report $(ARGS)
 
 .PHONY: factors
@@ -47,7 +47,7 @@ locust: $(READY) ## Write the scenarios as a locustfile, for load from several m
 	@$(RUN) export locust $(ARGS)
 
 .PHONY: claims
-claims: $(READY) ## Put what is said about engines, pools, sessions and async to the test (ARGS="C11")
+claims: $(READY) ## Put what is said about engines, pools, sessions and async to the test (ARGS="C11 --verbose")
 	@$(RUN) claims $(ARGS)
 
 .PHONY: validate

@@ -8,6 +8,8 @@ import pytest
 from shared import twins
 from shared.config import Settings
 from shared.contract import CONTRACT
+from shared.lab.claims.catalogue import CLAIMS
+from shared.report.export import MARKUP
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -63,3 +65,13 @@ def test_endpoints_named_exist() -> None:
     paths = {re.sub(r"[?{].*", "", endpoint.path) for endpoint in CONTRACT}
     named = {re.sub(r"[?].*", "", path) for path in re.findall(r"`(/[a-z/.]+[^`]*)`", README)}
     assert named <= paths
+
+
+def test_list_of_verdicts_is_that_of_the_catalogue() -> None:
+    """Every claim with its number and statement; a verdict is a run's, whose date and machine stand below."""
+    listed = re.search(r"<!-- claims: what .* -->\n(.*?)<!-- claims: end -->", README, re.S)
+    assert listed is not None
+    rows = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in listed[1].splitlines() if line.startswith("| C")]
+    assert [tuple(row[:2]) for row in rows] == [(claim.name, claim.statement.translate(MARKUP)) for claim in CLAIMS]
+    assert {row[-1] for row in rows} <= {"confirmed", "refuted", "depends", "undecided"}
+    assert re.search(r"^\d+ claims?: .*\. \d{4}-\d\d-\d\dT\S+, .+ processors, .+ commit ", listed[1], re.M)
