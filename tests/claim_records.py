@@ -130,6 +130,12 @@ def many_samples() -> Diagram:
     return Diagram("The pool, watched", "seconds", "connections in use", (Line("in use", samples, is_step=True),))
 
 
+def sessions_by_step() -> Diagram:
+    """Return a count of 0 or 1 after each of three named steps."""
+    line = Line("wsgi", ((0.0, 0.0), (1.0, 0.0), (2.0, 1.0)), is_step=True)
+    return Diagram("Sessions", "step", "sessions", (line,), places=("engine made", "Session opened", "first query"))
+
+
 def waits_by_size() -> Diagram:
     """Return waits that span decades, 0 among them, on two logarithmic axes."""
     lines = (Line("p99 wait", ((1, 0.0), (10, 0.002), (100, 0.35), (1000, 41.0))),)
@@ -191,7 +197,7 @@ def make_claims() -> Claims:
         make_outcome(
             make_stated(24, "Many users, one engine."),
             {"wsgi": "confirmed", "asgi": "refuted"},
-            Finding(make_measured(), (users_and_connections(), waits_by_size())),
+            Finding(make_measured(), (users_and_connections(), waits_by_size(), sessions_by_step())),
         ),
         make_outcome(
             make_stated(25, "The database guarantees data safety.", depends_on_machine=True),

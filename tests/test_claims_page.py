@@ -208,6 +208,14 @@ def test_diagram_of_a_count_goes_in_steps(open_page: Open) -> None:
     assert all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise(points))
 
 
+def test_diagram_of_steps_names_them_and_counts_in_whole_numbers(open_page: Open) -> None:
+    page, _ = open_page(make_claims())
+    figure = section(page, "c24").locator("figure").nth(2)
+    assert figure.locator("svg.chart text").all_text_contents() == ["sessions", "0", "1", "2", "0", "1", "step"]
+    expect(figure).to_contain_text("Step 0: engine made; 1: Session opened; 2: first query.")
+    assert figure.locator("tbody th").all_text_contents() == ["0: engine made", "1: Session opened", "2: first query"]
+
+
 def test_bars_stand_in_groups_with_their_intervals(open_page: Open) -> None:
     page, _ = open_page(make_claims())
     figure = section(page, "c25").locator("figure")
@@ -319,7 +327,7 @@ def test_page_opens_the_numbers_by_keyboard(open_page: Open) -> None:
 
 def test_page_is_whole_without_javascript(open_page: Open) -> None:
     page, watch = open_page(make_claims(), java_script_enabled=False)
-    expect(page.locator("#c24 figure")).to_have_count(2)
+    expect(page.locator("#c24 figure")).to_have_count(3)
     expect(page.get_by_role("button", name="Open all details")).to_be_hidden()
     page.locator("#c24 figure summary").first.click()
     expect(page.locator("#c24 figure table").first).to_be_visible()

@@ -44,7 +44,7 @@ def measure(bench: Bench, options: Options) -> Finding:
         measured[edition] = Figures(tuple(figures))
         steps = tuple((float(place), float(runs[0][step])) for place, step in enumerate(STEPS))
         lines.append(Line(edition, steps, is_step=True))
-    picture = Diagram("Database sessions after each step", f"step: {', '.join(STEPS.values())}", "sessions", (*lines,))
+    picture = Diagram("Database sessions after each step", "step", "sessions", (*lines,), places=(*STEPS.values(),))
     return Finding(measured, (picture,))
 
 

@@ -122,6 +122,7 @@ class Diagram:
         lines: The lines.
         is_log_x: Whether the horizontal axis is logarithmic.
         is_log_y: Whether the vertical one is.
+        places: Names of the horizontal places 0, 1, 2 and so on, where these are steps.
     """
 
     title: str
@@ -130,6 +131,7 @@ class Diagram:
     lines: tuple[Line, ...]
     is_log_x: bool = False
     is_log_y: bool = False
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

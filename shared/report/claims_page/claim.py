@@ -34,7 +34,7 @@ LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 # With more lines than this, figures are folded: the verdict and the explanation quote those that matter.
-FOLDED = 16
+FOLDED = 24
 
 
 def verdict(word: str, about: str = "") -> Cell:

@@ -40,26 +40,34 @@ def _diagram(picture: Diagram) -> Figure:
         is_log_x=picture.is_log_x,
         is_log_y=picture.is_log_y,
     )
-    cut = [f"{way}: {name}." for way, name in (("Across", picture.x), ("Up", picture.y)) if len(name) > diagram.NAME]
+    told = [f"{way}: {name}." for way, name in (("Across", picture.x), ("Up", picture.y)) if len(name) > diagram.NAME]
+    if picture.places:
+        named = "; ".join(f"{number}: {name}" for number, name in enumerate(picture.places))
+        told.append(f"{picture.x.capitalize()} {named}.")
     return Figure(
         caption=picture.title,
         svg=svg,
         numbers=_readings(picture),
         series=tuple(line.name for line in picture.lines) if len(picture.lines) > 1 else (),
         look="lines",
-        note=" ".join(cut),
+        note=" ".join(told),
     )
 
 
 def _readings(picture: Diagram) -> Table:
     """Return the readings: lines beside each other where they have the same places, else below each other."""
     x, exact = picture.x, format.exact
+
+    def place_name(place: float) -> str:
+        has_name = place in range(len(picture.places))
+        return f"{exact(place)}: {picture.places[int(place)]}" if has_name else exact(place)
+
     places = [tuple(place for place, _ in line.points) for line in picture.lines]
     if len(set(places)) == 1 and len(set(places[0])) == len(places[0]):
         by_line = [dict(line.points) for line in picture.lines]
-        rows = [(exact(place), *(exact(readings[place]) for readings in by_line)) for place in places[0]]
+        rows = [(place_name(place), *(exact(readings[place]) for readings in by_line)) for place in places[0]]
         return _table((x, *(f"{line.name}" for line in picture.lines)), rows, f"{picture.title}: {picture.y}", words=1)
-    rows = [(line.name, exact(place), exact(value)) for line in picture.lines for place, value in line.points]
+    rows = [(line.name, place_name(place), exact(value)) for line in picture.lines for place, value in line.points]
     return _table(("line", x, picture.y), rows, picture.title, words=1)
 
 

@@ -56,12 +56,17 @@ def linear(values: Iterable[float], *, ticks: int = 5, pad: float = PAD) -> Scal
 
 
 def spread(values: Iterable[float], *, ticks: int = 5, pad: float = PAD, start: float = PAD) -> Scale:
-    """Return a linear axis that holds 0 and all values, negative ones too, marked at about so many round ones."""
+    """Return a linear axis that holds 0 and all values, negative ones too, marked at about so many round ones.
+
+    Whole values are marked at whole ones.
+    """
     found = [*values, 0.0]
     low, high = min(found), max(found)
     if low == high:
         high = 1.0
     step = _round_step((high - low) / ticks)
+    if all(float(value).is_integer() for value in found):
+        step = max(step, 1.0)
     first, last = math.floor(low / step + 1e-9), math.floor(high / step + 1e-9)
     marks = tuple(round(step * number, 12) for number in range(first, last + 1))
     return Scale(min(low, marks[0]), high, False, marks, pad, start)
