@@ -90,8 +90,8 @@ def run(
     with results.opened(directory, NAME, manifest.time_utc) as place, databases.created(url, own):
         path = place / results.RESULT
         bench = Bench({"wsgi": own[0], "asgi": own[1]}, choose_cores(), progress)
-        for claim in claims:
-            progress(f"{claim.name}: {claim.statement}")
+        for number, claim in enumerate(claims, start=1):
+            progress(f"{number} of {len(claims)}, about {claim.seconds:g} s: {claim.name}  {claim.statement}")
             began = monotonic()
             try:
                 finding = claim.measure(bench, options[claim.number])
