@@ -42,12 +42,6 @@ def rows(url: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def new_database(url: str, name: str) -> str:
-    """Create an empty database and return its URL."""
-    rows(url, f"CREATE DATABASE {name}")
-    return make_url(url).set(database=name).render_as_string(hide_password=False)
-
-
 def connections(url: str) -> list[int]:
     """Return the ids of every connection to a database but one's own."""
     found = rows(url, "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")

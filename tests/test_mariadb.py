@@ -18,6 +18,7 @@ from shared.contract import Endpoint
 from shared.engine import MARIADB_DRIVERS
 from shared.lab import databases
 from shared.lab.parity import check
+from shared.lab.services.mariadb import new_database
 from shared.lab.services.process import Service
 from shared.lab.services.process import edition_spec
 from shared.models import ACCOUNT_ROWS
@@ -28,7 +29,6 @@ from tests.examples import example
 from tests.examples import open_account
 from tests.mariadb_server import connections
 from tests.mariadb_server import frozen
-from tests.mariadb_server import new_database
 from tests.mariadb_server import rows
 from tests.mariadb_server import running
 

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pymysql
 import pytest
 from sqlalchemy import ClauseElement
+from sqlalchemy import Executable
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import OperationalError
 
@@ -59,7 +61,7 @@ def test_every_statement_that_only_postgresql_understands_has_a_counterpart() ->
     lacking = ("unnest", "ON CONFLICT", "pg_sleep", "SHOW server", "DECLARE", "FETCH")
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # untyped upstream
     for name, statement in vars(statements).items():
-        if name.isupper() and isinstance(statement, ClauseElement):
+        if name.isupper() and isinstance(statement, Executable) and isinstance(statement, ClauseElement):
             text = str(statement.compile(dialect=dialect))
             is_foreign = any(word in text for word in lacking) or ("UPDATE" in text[:6] and "RETURNING" in text)
             assert (statement in COUNTERPARTS) == is_foreign, name
@@ -121,3 +123,16 @@ def test_tests_say_what_they_leave_out(ci: str) -> None:
 def test_absent_driver_is_named() -> None:
     with pytest.raises(UsageError, match="names the driver nonsense"):
         engine_url("mysql+nonsense://h/d", "wsgi")
+
+
+@pytest.mark.parametrize("command", [["claims", "C15"], ["ladder"], ["validate"], ["bench-services"], ["bench-trace"]])
+def test_command_that_needs_postgresql_says_so(command: list[str], tmp_path: Path) -> None:
+    environ = {**os.environ, "DATABASE_URL": f"mysql://u:{PASSWORD}@h/d", "PYTHONPATH": str(ROOT)}
+    code = "import sys; from shared.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == UsageError.exit_code, done.stderr
+    assert "on PostgreSQL" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert PASSWORD not in done.stderr

@@ -14,6 +14,7 @@ from .. import config
 from ..errors import AppError
 from ..errors import CommandError
 from ..errors import EnvironmentFailure
+from ..errors import UsageError
 
 RESULTS = Path("results")
 # As shells count a command that SIGINT ended; typer leaves with it, and without a word.
@@ -69,12 +70,28 @@ def progress(text: str) -> None:
 
 
 @contextmanager
-def database(settings: config.Settings) -> Iterator[str]:
-    """Hold the database for as long as a command uses it; yields its URL."""
+def database(settings: config.Settings, *, postgresql_for: str = "") -> Iterator[str]:
+    """Hold the database for as long as a command uses it; yields its URL.
+
+    Args:
+        settings: The project's settings.
+        postgresql_for: What is done with it, as the beginning of a sentence, where only a PostgreSQL will do.
+
+    Raises:
+        UsageError: If only a PostgreSQL will do, and it is another.
+        EnvironmentFailure: If it cannot be used.
+    """
     from sqlalchemy.exc import DBAPIError
 
     from .. import engine
 
+    own = settings.database_url
+    if postgresql_for and own is not None and engine.is_mariadb(own.get_secret_value()):
+        raise UsageError(
+            f"{postgresql_for} takes place on PostgreSQL",
+            why="DATABASE_URL is of a MariaDB",
+            hint="Unset DATABASE_URL to use the embedded PostgreSQL; services, make check and make compare take both",
+        )
     source = engine.locate(settings)
     try:
         yield source.url

@@ -29,7 +29,7 @@ def bench_services(
     if scenario not in (None, *names):
         raise UsageError(f"There is no scenario {scenario} here", why=f"there are {', '.join(names)}")
     settings = config.load()
-    with database(settings) as url:
+    with database(settings, postgresql_for="A comparison with raw drivers") as url:
         measured = editions.bench_editions(
             settings,
             url,
@@ -57,7 +57,7 @@ def bench_trace(
     if target not in (None, *TARGETS):
         raise UsageError(f"What tracing costs {target} is not measured", why=f"it can be {' or '.join(TARGETS)}")
     settings = config.load()
-    with database(settings) as url:
+    with database(settings, postgresql_for="The measurement of what tracing costs") as url:
         measured, path = editions.bench_tracing(
             settings,
             url,

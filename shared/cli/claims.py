@@ -47,7 +47,7 @@ def claims(
         report.print_claims(chosen, sys.stdout)
         return
     settings = config.load()
-    with database(settings) as url:
+    with database(settings, postgresql_for="An experiment") as url:
         found, path = editions.examine_claims(settings, url, chosen, options, directory=RESULTS, progress=progress)
     if as_json:
         print(json.dumps(found.document()))

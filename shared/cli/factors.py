@@ -67,7 +67,7 @@ def compare_factors(
         # The editions themselves are checked, too.
         print_plan(planned, run.subjects(variants), sys.stdout, checks=1 + len(parity.checked(variants)))
         return
-    with database(settings) as url:
+    with database(settings, postgresql_for="A comparison of factors") as url:
         study, path = run.compare_factors(settings, url, planned, variants, directory=RESULTS, progress=progress)
     if exported is None:
         print_study(study, sys.stdout)

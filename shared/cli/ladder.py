@@ -46,7 +46,7 @@ def ladder(
     if dry_run:
         print_plan(plan, sys.stdout)
         return
-    with database(settings) as url:
+    with database(settings, postgresql_for="The ladder") as url:
         measured, path = editions.climb_ladder(settings, url, plan, directory=RESULTS, progress=progress)
     if as_json:
         print(json.dumps(measured.document()))

@@ -41,7 +41,7 @@ def validate(
         report.print_plan(plans, sys.stdout)
         return
     settings = config.load()
-    with database(settings) as url:
+    with database(settings, postgresql_for="The validation") as url:
         found, path = editions.validate_lab(
             settings, url, parts, seed=seed, is_quick=quick, directory=RESULTS, progress=progress
         )

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from shared import seed
 from shared.engine import engine_url
+from shared.engine import is_mariadb
 from shared.errors import EnvironmentFailure
 from shared.errors import UsageError
 
@@ -48,6 +49,9 @@ def require_right(url: str, who: str, otherwise: str = "") -> None:
         EnvironmentFailure: If the server cannot be reached.
         UsageError: If it may not.
     """
+    if is_mariadb(url):
+        # Rights are by name there; CREATE DATABASE itself tells.
+        return
     with administration(url) as connection:
         may_create = connection.execute(
             text("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user")
@@ -72,6 +76,10 @@ def created(url: str, urls: tuple[str, str]) -> Iterator[None]:
         EnvironmentFailure: If the server cannot be reached.
     """
     names = [make_url(each).database for each in urls]
+    if is_mariadb(url):
+        with _created_on_mariadb(url, urls):
+            yield
+        return
     try:
         with administration(url) as connection:
             _drop_leftovers(connection)
@@ -106,6 +114,26 @@ def administration(url: str) -> Iterator[Connection]:
         ) from error
     with connection:
         yield connection
+
+
+@contextmanager
+def _created_on_mariadb(url: str, urls: tuple[str, str]) -> Iterator[None]:
+    """Do the same on a MariaDB, which knows no templates: both are filled alike, which is as good."""
+    names = [str(make_url(each).database) for each in urls]
+    with administration(url) as connection:
+        left = connection.execute(text("SELECT schema_name FROM information_schema.schemata"))
+        for name in list(left.scalars()):
+            found = _OURS.fullmatch(name)
+            if found and not psutil.pid_exists(int(found[1])):
+                connection.execute(text(f"DROP DATABASE IF EXISTS `{name}`"))
+        try:
+            for name, each in zip(names, urls, strict=True):
+                connection.execute(text(f"CREATE DATABASE `{name}`"))
+                _fill(each)
+            yield
+        finally:
+            for name in names:
+                connection.execute(text(f"DROP DATABASE IF EXISTS `{name}`"))
 
 
 def _fill(url: str) -> None:

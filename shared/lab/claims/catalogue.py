@@ -15,6 +15,7 @@ from shared.lab.claims import c11_lazy_engine
 from shared.lab.claims import c12_outage
 from shared.lab.claims import c13_no_database_no_connection
 from shared.lab.claims import c14_empty_pool
+from shared.lab.claims import c15_drivers
 from shared.lab.claims import c16_eleventh_waits
 from shared.lab.claims import c17_one_engine
 from shared.lab.claims import c18_engine_cost
@@ -43,6 +44,7 @@ CLAIMS: tuple[Claim, ...] = (
     c12_outage.CLAIM,
     c13_no_database_no_connection.CLAIM,
     c14_empty_pool.CLAIM,
+    c15_drivers.CLAIM,
     c16_eleventh_waits.CLAIM,
     c17_one_engine.CLAIM,
     c18_engine_cost.CLAIM,

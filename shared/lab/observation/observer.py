@@ -7,6 +7,7 @@ from typing import Self
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.engine import is_mariadb
 from shared.lab.observation import exposition
 from shared.lab.observation import processes
 from shared.lab.observation.processes import ProcessReading
@@ -44,7 +45,7 @@ class Observer:
         self._sessions: SessionWatch | None = None
         self._statements: StatementCounter | None = None
         self._asks_services = url is not None
-        if url is None:
+        if url is None or is_mariadb(url):
             return
         try:
             self._sessions = SessionWatch(url)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.config import Edition
 from shared.config import Settings
+from shared.engine import is_mariadb
 from shared.engine import locate
 from shared.errors import EnvironmentFailure
 from shared.lab import databases
@@ -135,7 +136,8 @@ def _own(
     pairs: tuple[Pair, ...] = ("main",) if scope == "quick" else ("main", "tight", "down")
     progress(f"creating two databases and starting {2 * len(pairs)} services")
     # So that MISCOUNTED statements are counted, too, the driver that keeps prepared statements is told not to.
-    kept_none = make_url(own[1]).update_query_dict({"prepared_statement_cache_size": "0"})
+    cache = {} if is_mariadb(own[1]) else {"prepared_statement_cache_size": "0"}
+    kept_none = make_url(own[1]).update_query_dict(cache)
     service_urls = (own[0], kept_none.render_as_string(hide_password=False))
     services = stack.enter_context(_started(settings, service_urls, token, pairs, make_spec))
     creating.result()
@@ -169,7 +171,8 @@ def _compare_faults(
             exchange(side.address, Request("GET", "/db"))
         comparison.compare(cases.faults.exhausted(), send=faults.while_pool_is_held)
         comparison.compare(cases.faults.slow(), send=faults.while_tables_are_locked(urls))
-    nowhere = f"{comparison.setup} DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing"
+    scheme = "mysql" if is_mariadb(urls["wsgi"]) else "postgresql"
+    nowhere = f"{comparison.setup} DATABASE_URL={scheme}://nobody@127.0.0.1:1/nothing"
     with comparison.other(_sides(settings, services["down"], token), nowhere):
         for side, main in zip(comparison.sides, plain, strict=True):
             side.values.update(main.values)
@@ -278,8 +281,9 @@ def _started(
 
 def environ(settings: Settings, url: str, token: str, pair: Pair = "main") -> dict[str, str]:
     """Return the settings of a service; those that cases depend on are fixed, whatever the environment says."""
+    scheme = "mysql" if is_mariadb(url) else "postgresql"
     values = {
-        "DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/nothing" if pair == "down" else url,
+        "DATABASE_URL": f"{scheme}://nobody@127.0.0.1:{free_port()}/nothing" if pair == "down" else url,
         "CHECK_TOKEN": token,
         "LAB": "1",
         "WSGI_WORKERS": "1",
@@ -301,6 +305,8 @@ def _counters(
     stack: ExitStack, url: str, counted: tuple[str, str], ignored: frozenset[str] = frozenset()
 ) -> tuple[Counters, str]:
     """Return a counter for each edition's database, or why there is none."""
+    if is_mariadb(url):
+        return (None, None), "they are counted by pg_stat_statements, which is PostgreSQL's"
     try:
         names = [make_url(each).database or "" for each in counted]
         wsgi = stack.enter_context(StatementCounter(url, names[0], ignored))

@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sqlalchemy import Connection
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shared.config import Edition
 from shared.errors import EnvironmentFailure
@@ -48,6 +50,13 @@ _KILL = text(f"SELECT pg_terminate_backend(pid) {_BACKENDS}")  # put together fr
 _COUNT = text(f"SELECT count(*) {_BACKENDS}")  # put together from constants
 _RUNNING = text(f"SELECT count(*) {_BACKENDS} AND state = 'active' AND query ~ 'pg_sleep'")  # likewise
 
+# The same on a MariaDB.
+_MARIADB_LOCK = text("LOCK TABLES world WRITE, fortune WRITE, accounts WRITE, transfers WRITE")
+_MARIADB_BACKENDS = "FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+_MARIADB_IDS = text(f"SELECT id {_MARIADB_BACKENDS}")  # put together from constants
+_MARIADB_COUNT = text(f"SELECT count(*) {_MARIADB_BACKENDS}")  # put together from constants
+_MARIADB_RUNNING = text(f"SELECT count(*) {_MARIADB_BACKENDS} AND info LIKE 'SELECT sleep(%'")  # likewise
+
 Urls = Mapping[Edition, str]
 
 
@@ -70,12 +79,14 @@ def while_tables_are_locked(urls: Urls) -> Callable[[Side, Sequence[Case]], list
 
     def send(side: Side, cases: Sequence[Case]) -> list[list[Answer]]:
         with databases.administration(urls[side.edition]) as connection:
-            connection.execute(text("BEGIN"))
-            connection.execute(_LOCK)
+            on_mariadb = _is_mariadb(connection)
+            if not on_mariadb:
+                connection.execute(text("BEGIN"))
+            connection.execute(_MARIADB_LOCK if on_mariadb else _LOCK)
             try:
                 return side.answer_at_once(list(cases))
             finally:
-                connection.execute(text("ROLLBACK"))
+                connection.execute(text("UNLOCK TABLES" if on_mariadb else "ROLLBACK"))
 
     return send
 
@@ -110,9 +121,10 @@ def during_kill(urls: Urls) -> Callable[[Side, Sequence[Case]], list[list[Answer
     def send(side: Side, cases: Sequence[Case]) -> list[list[Answer]]:
         answers = []
         with databases.administration(urls[side.edition]) as connection:
+            running = _MARIADB_RUNNING if _is_mariadb(connection) else _RUNNING
             for case in cases:
                 exchange = Exchange(side.address, side.filled(case.steps[0].request, {}))
-                _reach(lambda: connection.execute(_RUNNING).scalar_one() > 0, "a running statement")
+                _reach(lambda: connection.execute(running).scalar_one() > 0, "a running statement")
                 _kill(connection)
                 answers.append([side.received(exchange.responses(), None, {})])
         return answers
@@ -121,10 +133,22 @@ def during_kill(urls: Urls) -> Callable[[Side, Sequence[Case]], list[list[Answer
 
 
 def _kill(connection: Connection) -> None:
-    connection.execute(_KILL)
-    _reach(lambda: connection.execute(_COUNT).scalar_one() == 0, "the end of killed connections")
+    on_mariadb = _is_mariadb(connection)
+    if on_mariadb:
+        for thread in list(connection.execute(_MARIADB_IDS).scalars()):
+            # It may have ended by itself meanwhile.
+            with suppress(DBAPIError):
+                connection.execute(text(f"KILL {int(thread)}"))
+    else:
+        connection.execute(_KILL)
+    count = _MARIADB_COUNT if on_mariadb else _COUNT
+    _reach(lambda: connection.execute(count).scalar_one() == 0, "the end of killed connections")
     # A backend leaves the view a moment before its process, and with it its socket, is gone.
     time.sleep(KILL_SETTLES_S)
+
+
+def _is_mariadb(connection: Connection) -> bool:
+    return connection.dialect.name == "mysql"
 
 
 def _checked_out(side: Side) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 from sqlalchemy import create_engine
 from sqlalchemy import text
 from sqlalchemy.engine import URL
+from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from shared.engine import engine_url
@@ -84,6 +85,14 @@ def running() -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def new_database(url: str, name: str) -> str:
+    """Create an empty database on a server that was started here, and return its URL."""
+    engine = create_engine(engine_url(url, "wsgi"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {connection.dialect.identifier_preparer.quote_identifier(name)}"))
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
 class _Server:
     def __init__(self, program: Path, directory: Path) -> None:
         self._directory = directory
@@ -106,7 +115,8 @@ class _Server:
         try:
             self._bootstrap()
             self._start()
-            self._create_database()
+            admin = make_url(self.url).set(database="mysql").render_as_string(hide_password=False)
+            new_database(admin, DATABASE)
         except BaseException:
             self._kill()
             raise
@@ -155,12 +165,6 @@ class _Server:
                 raise self._failure(f"exit code {self._process.wait(POLL_S)}")
             if time.monotonic() > deadline:
                 raise self._failure(f"it did not listen within {START_TIMEOUT_S:g} s")
-
-    def _create_database(self) -> None:
-        admin = engine_url(self.url, "wsgi").set(database="mysql")
-        engine = create_engine(admin, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {DATABASE}"))
 
     def _kill(self) -> None:
         process, self._process = self._process, None
