@@ -43,7 +43,7 @@ RAMP_S = 0.15
 RESPONSE_TIMEOUT_S = 10.0
 # Processes in which connections are timed, and engines of each.
 PROCESSES = 3
-ENGINES = 5
+ENGINES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +210,10 @@ CLAIM = Claim(
     measure=measure,
     rule=rule,
     explain=explain,
-    seconds=40,
+    seconds=35,
     options=(
-        Option("rounds", 4, "slices of each service", 3, 100),
-        Option("window", 0.3, "measured length of a slice, in seconds", 0.1, 30),
+        Option("rounds", 6, "slices of each service", 3, 100),
+        Option("window", 0.25, "measured length of a slice, in seconds", 0.1, 30),
         Option("users", 16, "connections of the client", 1, 200),
         Option("pool_size", 10, "connections of a pool, and threads", 1, 100),
     ),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from time import perf_counter_ns
@@ -30,10 +31,11 @@ def _engines(later: int) -> Iterator[tuple[str, Source]]:
 
 
 class Stopwatch:
-    """Milliseconds from one step to the next."""
+    """Milliseconds from one step to the next, and how many modules were imported."""
 
     def __init__(self) -> None:
         self.steps: Steps = {}
+        self._modules = len(sys.modules)
         self._since_ns = perf_counter_ns()
 
     def start(self) -> None:
@@ -45,6 +47,10 @@ class Stopwatch:
         self.steps[name] = (perf_counter_ns() - self._since_ns) / 1e6
         self._since_ns = perf_counter_ns()
 
+    def count_modules(self) -> None:
+        """Note how many modules were imported since the begin."""
+        self.steps["modules"] = len(sys.modules) - self._modules
+
 
 def wsgi(later: int) -> dict[str, list[Steps]]:
     """Make engines, and time the steps of each."""
@@ -55,6 +61,8 @@ def wsgi(later: int) -> dict[str, list[Steps]]:
         watch = Stopwatch()
         database = database_of(settings, source)
         watch.stop("engine")
+        watch.count_modules()
+        watch.start()
         connection = database.engine.connect()
         watch.stop("first_connection")
         connection.close()
@@ -79,6 +87,8 @@ async def asgi(later: int) -> dict[str, list[Steps]]:
         watch = Stopwatch()
         database = database_of(settings, source)
         watch.stop("engine")
+        watch.count_modules()
+        watch.start()
         connection = await database.engine.connect()
         watch.stop("first_connection")
         await connection.close()
