@@ -336,8 +336,7 @@ class Application(Router):
             tasks.append(asyncio.create_task(sample_lag(SAMPLE_EVERY_S, instruments().loop_lag)))
         end_watch = None
         if service.settings.lab:
-            book = instruments().loop_blocked
-            beat, end_watch = watch_loop(lambda stall, duration_s: book(duration_s))
+            beat, end_watch = watch_loop()
             tasks.append(asyncio.create_task(again_and_again(BEAT_S, beat)))
         try:
             yield

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter
@@ -18,6 +19,8 @@ from prometheus_client import Histogram
 from prometheus_client import generate_latest
 from prometheus_client import multiprocess
 from prometheus_client import values
+
+from .stalls.frames import WaitsFor
 
 DIRECTORY_KEY = "PROMETHEUS_MULTIPROC_DIR"
 # Seconds, from a fraction of the fastest answer to beyond the request timeout.
@@ -73,35 +76,39 @@ class Instruments:
         ).observe
 
     @cached_property
-    def loop_blocked(self) -> Callable[[float], None]:
-        """What books for how long the event loop was blocked, in seconds; made where that is watched."""
-        return Histogram(
-            "event_loop_blocked_seconds",
-            "How long the event loop was blocked, each time that it was for more than 50 ms.",
-            buckets=STALL_BOUNDS_S,
-            registry=self.registry,
-        ).observe
+    def stalls(self) -> Callable[[str, float, Iterable[str]], None]:
+        """What books a stall: its kind, its length in seconds, what each thread waited for; made where it is watched.
 
-    @cached_property
-    def threads_all_busy(self) -> Callable[[float, Iterable[str]], None]:
-        """What books for how long all threads were busy, in seconds, and what each waited for; made as above."""
-        lengths = Histogram(
-            "server_threads_all_busy_seconds",
-            "How long all threads of a worker were busy, each time that they were for more than 50 ms.",
-            buckets=STALL_BOUNDS_S,
-            registry=self.registry,
-        )
+        Both editions have the metrics of both kinds, so that whoever reads them finds the same names.
+        """
+        lengths = {
+            "event loop blocked": Histogram(
+                "event_loop_blocked_seconds",
+                "How long the event loop was blocked, each time that it was for more than 50 ms.",
+                buckets=STALL_BOUNDS_S,
+                registry=self.registry,
+            ),
+            "all threads busy": Histogram(
+                "server_threads_all_busy_seconds",
+                "How long all threads of a worker were busy, each time that they were for more than 50 ms.",
+                buckets=STALL_BOUNDS_S,
+                registry=self.registry,
+            ),
+        }
         reasons = Counter(
             "server_threads_all_busy_waits_total",
             "Threads of a worker, by what they waited for when all had been busy for 50 ms.",
             ["waits_for"],
             registry=self.registry,
         )
+        for waits_for in get_args(WaitsFor):
+            reasons.labels(waits_for)
 
-        def book(duration_s: float, waits: Iterable[str]) -> None:
-            lengths.observe(duration_s)
-            for waits_for in waits:
-                reasons.labels(waits_for).inc()
+        def book(kind: str, duration_s: float, waits: Iterable[str]) -> None:
+            lengths[kind].observe(duration_s)
+            if kind == "all threads busy":
+                for waits_for in waits:
+                    reasons.labels(waits_for).inc()
 
         return book
 

@@ -246,6 +246,13 @@ def metric(service: Service, name: str) -> float | None:
     return sum(float(line.rpartition(" ")[2]) for line in lines) if lines else None
 
 
+def names_of(service: Service) -> set[str]:
+    """Return the names of all metrics and samples, and what is said of them."""
+    (answer,) = together(service, ["/metrics"])
+    lines = answer.body.decode().splitlines()
+    return {line if line.startswith("#") else line.partition("{")[0].partition(" ")[0] for line in lines}
+
+
 def told(service: Service) -> str:
     """Return the end of a service's log once a stall's end stands in it."""
     text = service.log_tail()
@@ -293,6 +300,8 @@ def test_busy_threads_are_told_in_log_metrics_and_trace(start_service: ServiceFa
     count = metric(service, "server_threads_all_busy_waits_total")
     assert count is not None
     assert count >= 3
+    # Whoever compares the editions finds the same names in both.
+    assert names_of(service) == names_of(start_service("asgi"))
     length = metric(service, "server_threads_all_busy_seconds_sum")
     assert length is not None
     assert length > 0.2

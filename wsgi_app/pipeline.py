@@ -186,12 +186,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         if self._samples_load:
             sample_busy(pool.busy, SAMPLE_EVERY_S, instruments().busy_threads(self.cfg.threads))
         if self._is_watched:
-            book = instruments().threads_all_busy
-            watch_threads(
-                pool.busy,
-                self.cfg.threads,
-                lambda stall, duration_s: book(duration_s, (stack.waits_for for _, stack in stall.stacks)),
-            )
+            watch_threads(pool.busy, self.cfg.threads)
         return pool
 
     def accept(self, listener: Any) -> None:

@@ -16,6 +16,8 @@ from threading import enumerate as running_threads
 from threading import get_ident
 from time import monotonic_ns
 
+from shared.metrics import instruments
+
 from . import frames
 from .frames import Stack
 from .record import LIMIT_NS
@@ -121,29 +123,25 @@ class ThreadWatch:
             self._stalls.began(self._lasting)
 
 
-def watch_loop(book: Callable[[Stall, float], None]) -> tuple[Callable[[], None], Callable[[], None]]:
+def watch_loop() -> tuple[Callable[[], None], Callable[[], None]]:
     """Begin to watch the event loop that runs in this thread.
-
-    Args:
-        book: Takes each stall that is over, and its length in seconds.
 
     Returns:
         What the loop must call every `BEAT_S`, and what ends the watch.
     """
     loop_thread = get_ident()
-    watch = LoopWatch(Stalls(book), lambda: frames.read(sys._current_frames().get(loop_thread)))
+    watch = LoopWatch(Stalls(_booked()), lambda: frames.read(sys._current_frames().get(loop_thread)))
     return watch.beat, _every_look(watch.look)
 
 
-def watch_threads(busy: Collection[int], threads: int, book: Callable[[Stall, float], None]) -> Callable[[], None]:
+def watch_threads(busy: Collection[int], threads: int) -> Callable[[], None]:
     """Begin to watch the threads of a server; return what ends the watch, which else ends with the process.
 
     Args:
         busy: Identifiers of the threads that are busy now.
         threads: How many threads there are.
-        book: Takes each stall that is over, and its length in seconds.
     """
-    return _every_look(ThreadWatch(Stalls(book), busy, threads, stacks_of).look)
+    return _every_look(ThreadWatch(Stalls(_booked()), busy, threads, stacks_of).look)
 
 
 def stacks_of(threads: Iterable[int]) -> tuple[tuple[str, Stack], ...]:
@@ -151,6 +149,12 @@ def stacks_of(threads: Iterable[int]) -> tuple[tuple[str, Stack], ...]:
     names = {thread.ident: thread.name for thread in running_threads()}
     found = sys._current_frames()
     return tuple((names.get(thread, str(thread)), frames.read(found.get(thread))) for thread in threads)
+
+
+def _booked() -> Callable[[Stall, float], None]:
+    """Return what books a stall in the metrics, which are made now."""
+    book = instruments().stalls
+    return lambda stall, duration_s: book(stall.kind, duration_s, (stack.waits_for for _, stack in stall.stacks))
 
 
 def _every_look(look: Callable[[], None]) -> Callable[[], None]:

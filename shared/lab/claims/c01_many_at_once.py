@@ -86,8 +86,7 @@ def measure(bench: Bench, options: Options) -> Finding:
         for level in levels:
             for trial in range(trials if level == users else 1):
                 names = list(services) if trial % 2 == 0 else list(reversed(list(services)))
-                # Most users would only wait longer for the same connections.
-                for kind in TARGETS if level <= users else ("wait",):
+                for kind in TARGETS:
                     bench.progress(f"C1: {level} users, {TARGETS[kind]}, trial {trial + 1}")
                     for name in names:
                         found = runs.setdefault((name, kind, level), [])
@@ -158,9 +157,11 @@ def _figures(name: str, runs: Runs, before_bytes: int, users: int, seconds: floa
         ):
             label = f"{what}, {users} users, {words}{who}"
             figures.append(Figure(f"{lead}{kind}_{key}", label, fmean(values), unit, trials))
-    last = runs[name, "wait", MOST_USERS][0]
+    most = runs[name, "wait", MOST_USERS][0]
     label = f"answers each second, {MOST_USERS} users, {TARGETS['wait']}{who}"
-    figures.append(Figure(f"{lead}most_per_s", label, last.per_s, "1/s"))
+    figures.append(Figure(f"{lead}most_per_s", label, most.per_s, "1/s"))
+    # Where all of them wait for a connection, each has a thread if there are as many.
+    last = runs[name, "sleep", MOST_USERS][0]
     figures.append(Figure(f"{lead}threads", f"threads after {MOST_USERS} users{who}", last.threads))
     grown = (last.resident_bytes - before_bytes) / MIB
     figures.append(Figure(f"{lead}memory_mib", f"memory that {MOST_USERS} users added{who}", grown, "MiB"))
@@ -179,11 +180,7 @@ def _pictures(runs: Runs, before: Mapping[str, int], levels: Sequence[int]) -> t
         lines = tuple(
             Line(
                 label,
-                tuple(
-                    (float(level), value(name, runs[name, kind, level]))
-                    for level in levels
-                    if (name, kind, level) in runs
-                ),
+                tuple((float(level), value(name, runs[name, kind, level])) for level in levels),
             )
             for name, label in SUBJECTS.items()
         )
@@ -204,8 +201,8 @@ def _pictures(runs: Runs, before: Mapping[str, int], levels: Sequence[int]) -> t
     ]
     return (
         *rates,
-        picture("Threads of the service", "threads", "wait", threads, is_log_y=True),
-        picture("Memory that the load added", "MiB", "wait", added_mib),
+        picture("Threads of the service", "threads", "sleep", threads, is_log_y=True),
+        picture("Memory that the load added", "MiB", "sleep", added_mib),
     )
 
 
@@ -257,9 +254,8 @@ CLAIM = Claim(
     ),
     method=(
         f"One process each. Users who send again when they are answered, 1 to {MOST_USERS} of them, ask for /wait (no "
-        "connection) and, up to the number of the verdict, for /sleep (a query that takes as long); WSGI with its "
-        "threads, WSGI with a thread for each user, and ASGI, in turn. In flight is the rate of answers times the time "
-        "that each waits (Little's law)."
+        "connection) and for /sleep (a query that takes as long); WSGI with its threads, WSGI with a thread for each "
+        "user, and ASGI, in turn. In flight is the rate of answers times the time each waits (Little's law)."
     ),
     rule_words=(
         "Requests in flight over users, 95 % interval of the trials: many if the lower end is at least "
@@ -269,7 +265,7 @@ CLAIM = Claim(
     measure=measure,
     rule=rule,
     explain=explain,
-    seconds=35,
+    seconds=40,
     options=(
         Option("users", 128, "users at the same time, of the verdict", 33, 511),
         Option("seconds", 0.03, "how long each request waits, in seconds", 0.01, 1),
