@@ -257,7 +257,7 @@ CLAIM = Claim(
     measure=measure,
     rule=rule,
     explain=explain,
-    seconds=20,
+    seconds=25,
     options=(
         Option("clients", 8, "clients that deposit at once", 2, 64),
         Option("deposits", 3, "deposits that each client sends in a round", 1, 200),
