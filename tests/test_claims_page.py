@@ -166,8 +166,12 @@ def test_timeline_shows_the_eleventh_waiting_to_scale(open_page: Open) -> None:
     first = holds["request 1: holds a connection 1 to 252 ms, backend 4201"].bounding_box()
     assert eleventh is not None
     assert first is not None
-    # 247.5 and 251 ms; an edge is a pixel.
-    assert eleventh["width"] / first["width"] == pytest.approx(247.5 / 251, abs=0.01)
+    grid = [box["x"] for line in figure.locator("line.grid").all() if (box := line.bounding_box()) is not None]
+    # From 0 to 500 ms; an edge is a pixel.
+    per_ms = (grid[-1] - grid[0]) / 500
+    assert eleventh["x"] == pytest.approx(grid[0] + 6 * per_ms, abs=2)
+    assert eleventh["width"] == pytest.approx(247.5 * per_ms, abs=2)
+    assert first["width"] == pytest.approx(251 * per_ms, abs=2)
     assert eleventh["x"] + eleventh["width"] >= first["x"] + first["width"]
     assert figure.locator("svg.chart path.mark").count() == 3
     # Who cannot see it hears it.
