@@ -176,7 +176,9 @@ def _tie(kind: str, other: str, runs: Runs, users: int, trials: int) -> Figure:
 
 
 def _pictures(runs: Runs, before: Mapping[str, int], levels: Sequence[int]) -> tuple[Diagram, ...]:
-    def picture(title: str, y: str, kind: str, value: Callable[[str, Sequence[Run]], float], **axes: bool) -> Diagram:
+    def picture(
+        title: str, y: str, kind: str, value: Callable[[str, Sequence[Run]], float], *, is_log_y: bool = False
+    ) -> Diagram:
         lines = tuple(
             Line(
                 label,
@@ -184,7 +186,7 @@ def _pictures(runs: Runs, before: Mapping[str, int], levels: Sequence[int]) -> t
             )
             for name, label in SUBJECTS.items()
         )
-        return Diagram(title, "users at the same time", y, lines, is_log_x=True, **axes)
+        return Diagram(title, "users at the same time", y, lines, is_log_x=True, is_log_y=is_log_y)
 
     def per_s(name: str, found: Sequence[Run]) -> float:
         return fmean(run.per_s for run in found)
