@@ -244,11 +244,11 @@ CLAIM = Claim(
     measure=measure,
     rule=rule,
     explain=explain,
-    seconds=20,
+    seconds=25,
     options=(
         Option("rounds", 5, "rounds of all three ways", 3, 100),
         Option("users", 8, "clients that ask again as soon as they are answered", 1, 50),
-        Option("seconds", 0.4, "length of each slice, in seconds", 0.1, 30),
+        Option("seconds", 0.3, "length of each slice, in seconds", 0.1, 30),
     ),
     sources=(
         Source(
