@@ -91,6 +91,9 @@ def measure(bench: Bench, options: Options) -> Finding:
                     for name in names:
                         found = runs.setdefault((name, kind, level), [])
                         found.append(_run(client, services[name], kind, level, float(options["seconds"])))
+        for service in services.values():
+            # All before any is waited for, so that they stop together.
+            service.ask_to_stop()
     seconds = float(options["seconds"])
     own = {name: _figures(name, runs, before[name], users, seconds, trials) for name in SUBJECTS}
     ties = [_tie(kind, other, runs, users, trials) for kind in TARGETS for other in ("wsgi", "many")]

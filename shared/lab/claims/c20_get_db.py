@@ -87,6 +87,9 @@ def measure(bench: Bench, options: Options) -> Finding:
     with ExitStack() as stack:
         clients = [stack.enter_context(LoadClient(cores=bench.cores.client)) for _ in range(2)]
         services = {key: stack.enter_context(_variant(bench, *key, settings)) for key in keys}
+        for service in services.values():
+            # Called before any of them is waited for, so that they stop together.
+            stack.callback(service.ask_to_stop)
         for key, service in services.items():
             bench.progress(f"C20: {key[0]}, the order of events, get_db closed {CLOSINGS[key[1]]}")
             ask(service, OTHERS)

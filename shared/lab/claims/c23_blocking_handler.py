@@ -95,6 +95,8 @@ def measure(bench: Bench, options: Options) -> Finding:
                 bench.progress(f"C23: {edition}, a request {KINDS[kind]}, trial {trial + 1} of {trials}")
                 found[edition, kind].append(_trial(client, services[edition], kind, seconds, options))
         for edition, service in services.items():
+            # All before any is waited for, so that they stop together.
+            service.ask_to_stop()
             reports[edition] = reported(service.log_path.read_text(encoding="utf-8", errors="replace"))
     measured: dict[Subject, Figures] = {}
     for edition in EDITIONS:
