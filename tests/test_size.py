@@ -197,7 +197,9 @@ def test_waits_and_holds_are_paired_by_backend() -> None:
         event("checkout", 3 * second, 7, waited_ns=2 * second),
         event("checkin", 5 * second, 8),
         event("checkin", 9 * second, 7),
-        event("checkout", 9 * second, 8),
+        # Given back by whom nobody saw taking it.
+        event("checkin", 10 * second, 7),
+        event("checkout", 10 * second, 8),
     ]
     found = [(each.arrived_s, each.waited_s, each.held_s) for each in measure.passages(events)]
     assert found == [(1.0, 0.0, 2.0), (1.0, 2.0, 6.0), (2.0, 0.0, 3.0)]
@@ -213,11 +215,11 @@ def test_an_interval_of_a_mean_is_students() -> None:
 @pytest.mark.slow
 def test_measured_waits_are_of_the_predicted_size(bench: Bench) -> None:
     """A pool of 3, two thirds used: the margins are those of a few hundred waits on a shared machine."""
-    trial = measure.Trial(pool=3, rate=40.0, hold_s=0.05, holds="constant", rounds=3, window_s=1.5, seed=1)
+    trial = measure.Trial(pool=3, rate=40.0, hold_s=0.05, holds="constant", rounds=3, window_s=1.0, seed=1)
     found = measure.measure(bench, trial)
     assert [each.edition for each in found] == ["wsgi", "asgi"]
     for each in found:
-        assert each.requests > 100
+        assert each.requests > 60
         assert 0.05 <= each.hold_s < 0.1
         assert each.most_in_flight < each.places
         assert 0.3 * each.simulated.mean_s < each.mean_s.value < 3.0 * each.simulated.mean_s + 0.01
