@@ -8,9 +8,17 @@ from shared.contract import endpoints
 from shared.lab.claims import c15_drivers
 from shared.lab.claims.bench import Bench
 from shared.lab.claims.claim import Figures
+from shared.lab.claims.claim import Finding
 from shared.lab.claims.claim import Value
 from shared.lab.parity import cases
 from shared.lab.parity.case import Limits
+from shared.lab.parity.comparison import FINE
+from shared.lab.parity.comparison import Comparison
+from shared.lab.parity.result import Difference
+from shared.lab.parity.result import Fact
+from shared.lab.parity.result import GroupCount
+from shared.lab.parity.side import Side
+from shared.lab.parity.transport import Address
 from tests.claim_records import doctored
 from tests.claim_records import made
 from tests.mariadb_server import running
@@ -90,6 +98,46 @@ def test_quick_scope_holds_every_entry() -> None:
     every, _ = cases.every(limits)
     held = {case.entry.name for case in every if case.is_common and case.group == "success" and case.entry}
     assert held == {endpoint.name for endpoint in endpoints(lab=True, trace=True)}
+
+
+def difference(*facts: Fact) -> Difference:
+    return Difference("a case", "success", facts, (), (), "")
+
+
+VERSIONS = Fact(
+    "body, byte 37 of 66 and 88", '...: "ok", "server_version": "1>>8<<', '...: "ok", "server_version": "1>>0<<'
+)
+BODY = Fact("body, byte 1 of 2 and 2", "a>>b<<", "a>>c<<")
+BROKEN = Fact("rule", FINE, "the contract says 200, not 500")
+
+
+@pytest.mark.parametrize(
+    ("found", "wsgi", "asgi"),
+    [
+        ([], (0, 0), (0, 0)),
+        ([difference(VERSIONS)], (0, 0), (0, 0)),
+        ([difference(BODY)], (0, 1), (0, 1)),
+        ([difference(VERSIONS, BODY)], (0, 1), (0, 1)),
+        ([difference(BROKEN), difference(VERSIONS)], (0, 1), (1, 1)),
+    ],
+)
+def test_only_the_version_of_the_database_may_differ(
+    found: list[Difference], wsgi: tuple[int, int], asgi: tuple[int, int]
+) -> None:
+    """(wrong, unequal) of both sides, after a comparison of seven cases."""
+    address = Address("127.0.0.1", 1)
+    sides = (Side("wsgi", address, None, None, "", address), Side("asgi", address, None, None, "", address))
+    compared = Comparison(sides, lambda _: None, is_shared=False, secrets=(), setup="")
+    compared.groups.append(GroupCount("success", cases=7, requests=7, differences=0, known=0, not_compared=0))
+    compared.found += found
+    assert c15_drivers.served(compared) == (c15_drivers.Served(7, *wsgi), c15_drivers.Served(7, *asgi))
+
+
+def test_explanation_names_every_driver_that_was_tried() -> None:
+    text = c15_drivers.explain(Finding({"wsgi": ALL_FOUR, "asgi": made(**POSTGRESQL)}))
+    assert "wsgi on mariadb: aiomysql, loaded with the engine (pymysql, aiomysql) and not before it (0)" in text
+    assert "asgi on postgresql: psycopg2" in text
+    assert "asgi on mariadb" not in text
 
 
 def check_measured(figures: Figures) -> None:

@@ -25,6 +25,8 @@ from shared.models import ACCOUNT_ROWS
 from shared.models import WORLD_ROWS
 from tests.conftest import CHECK_TOKEN
 from tests.conftest import NO_TLS
+from tests.examples import TRACE_ID
+from tests.examples import TRACED
 from tests.examples import example
 from tests.examples import open_account
 from tests.mariadb_server import connections
@@ -194,6 +196,19 @@ def test_account_with_transfers_is_not_deleted(client: httpx.Client) -> None:
     assert transfer(client, source, target, 5, str(uuid4())).status_code == 201
     assert client.delete(f"/accounts/{source}").status_code == 409
     assert client.get(f"/accounts/{source}").status_code == 200
+
+
+def test_trace_holds_every_statement_and_says_what_is_not_counted(client: httpx.Client) -> None:
+    assert client.get("/updates?queries=2", headers=TRACED).status_code == 200
+    stages = client.get(f"/traces/{TRACE_ID}").json()["stages"]
+    sent = [stage["facts"] for stage in stages if stage["name"] == "sql"]
+    assert [facts["statement"].split(" ")[0] for facts in sent] == ["BEGIN", "SELECT", "SELECT", "UPDATE"]
+    assert sent[1]["statement"].endswith("FOR UPDATE")
+    (commit,) = [stage["facts"] for stage in stages if stage["name"] == "commit"]
+    assert commit["action"] == "COMMIT"
+    for facts in (*sent, commit):
+        assert facts["wire"] is None
+        assert "are not counted" in facts["wire_missing"]
 
 
 def test_stream_reads_batches_to_the_end(client: httpx.Client) -> None:

@@ -45,7 +45,7 @@ SCOPE_KEYS = frozenset(
 # Facts whose text is the project's own.
 PLAIN_FACTS = frozenset(
     {"queue", "part", "interface", "template", "endpoint", "model", "isolation_level", "connection", "message"}
-    | {"action", "content_type", "call", "error", "reset", "verb", "step"}
+    | {"action", "content_type", "call", "error", "reset", "verb", "step", "wire_missing"}
 )
 # Facts that hold what the client sent.
 CLIENT_FACTS = frozenset({"path_parameters", "parameters", "parameter_values"})
