@@ -72,7 +72,8 @@ def diagram_chart(
             look = f"curve s{number % len(marks.PATTERNS)}"
             plot.line(root, path, look, dashes=marks.DASHES[number % len(marks.DASHES)])
     for number, curve, points in drawn:
-        shift = SHIFT * (number - (len(drawn) - 1) / 2)
+        # Where readings are many, a mark beside its place would stand beside its line.
+        shift = SHIFT * (number - (len(drawn) - 1) / 2) if len(set(places)) <= OWN_PLACES else 0.0
         for place, value in _thinned(points):
             at_x, up = axes.place(place, value)
             marks.mark(root, number, at_x, plot.down(up), f"{curve.name}: {_reading((place, value))}", shift=shift)
