@@ -117,7 +117,7 @@ class TracingProtocol(Protocol):
                 self.send_400_response(NO_REQUEST)
             else:
                 self._feed_again(data[start_of_wanted(data) :], arrived_ns)
-                return
+            return
         if self._is_in_message:
             self._go_on_by_pieces(data, arrived_ns)
 

@@ -18,6 +18,7 @@ from shared.trace.document import TraceDocument
 from shared.trace.store import open_store
 
 from .clients import RawClient
+from .clients import bad_log_lines
 from .clients import eventually
 from .clients import get
 from .clients import once
@@ -289,3 +290,13 @@ def test_wait_for_the_only_thread_is_dispatch(start_service: ServiceFactory) -> 
     assert dispatch["end_ns"] - dispatch["start_ns"] > 0.4e9
     assert receive["start_ns"] >= dispatch["end_ns"]
     assert receive["end_ns"] - receive["start_ns"] < 0.4e9
+
+
+def test_refused_head_leaves_no_error_behind(edition: Edition, start_service: ServiceFactory) -> None:
+    """A head that the server itself refuses, at its end, while tracing listens."""
+    service = start_service(edition, TRACE="1")
+    reply = once(service.port, b"POST /echo HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert reply.status == 400
+    assert get(service.port, "/livez").status == 200
+    service.stop()
+    assert bad_log_lines(service) == []
