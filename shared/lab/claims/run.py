@@ -11,6 +11,7 @@ from shared.errors import UsageError
 from shared.lab import databases
 from shared.lab.claims.bench import Bench
 from shared.lab.claims.claim import Claim
+from shared.lab.claims.claim import Finding
 from shared.lab.claims.claim import Options
 from shared.lab.claims.files import NAME
 from shared.lab.claims.result import Claims
@@ -84,17 +85,15 @@ def run(
         UsageError: If the role in the URL may not create databases.
     """
     databases.require_right(url, "An experiment")
-    own = databases.new_pair(url, NAME)
     outcomes: list[Outcome] = []
     failures: list[Failure] = []
-    with results.opened(directory, NAME, manifest.time_utc) as place, databases.created(url, own):
+    with results.opened(directory, NAME, manifest.time_utc) as place:
         path = place / results.RESULT
-        bench = Bench({"wsgi": own[0], "asgi": own[1]}, choose_cores(), progress)
         for number, claim in enumerate(claims, start=1):
             progress(f"{number} of {len(claims)}, about {claim.seconds:g} s: {claim.name}  {claim.statement}")
             began = monotonic()
             try:
-                finding = claim.measure(bench, options[claim.number])
+                finding = _measured(claim, options[claim.number], url, progress)
             except CommandError as error:
                 why = f"{error.what}: {error.why}" if error.why else error.what
                 failures.append(Failure(Stated.of(claim), options[claim.number], why))
@@ -103,3 +102,10 @@ def run(
             found = Claims(manifest, tuple(outcomes), tuple(failures))
             results.write_json(path, found.document())
     return found, path
+
+
+def _measured(claim: Claim, options: Options, url: str, progress: Callable[[str], None]) -> Finding:
+    """Run an experiment on databases of its own: what one has written must not be what another finds."""
+    own = databases.new_pair(url, NAME)
+    with databases.created(url, own):
+        return claim.measure(Bench({"wsgi": own[0], "asgi": own[1]}, choose_cores(), progress), options)
