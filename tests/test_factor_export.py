@@ -153,7 +153,7 @@ def run_factors(monkeypatch: pytest.MonkeyPatch, study: FactorStudy | None, *wor
         return study, Path("results/20261122T134501Z-factors/result.json")
 
     @contextmanager
-    def database(_: object) -> Iterator[str]:
+    def database(*_: object, **__: object) -> Iterator[str]:
         assert study is not None, "the database was started"
         yield "postgresql://nowhere"
 
