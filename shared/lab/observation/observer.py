@@ -13,7 +13,7 @@ from shared.lab.observation import processes
 from shared.lab.observation.processes import ProcessReading
 from shared.lab.observation.sessions import Look
 from shared.lab.observation.sessions import SessionWatch
-from shared.lab.observation.statements import COUNTED_ONCE
+from shared.lab.observation.statements import MISCOUNTED
 from shared.lab.observation.statements import StatementCounter
 from shared.lab.results.server import DatabaseFigures
 from shared.lab.results.server import ProcessFigures
@@ -49,7 +49,7 @@ class Observer:
             return
         try:
             self._sessions = SessionWatch(url)
-            self._statements = StatementCounter(url, str(make_url(url).database), COUNTED_ONCE)
+            self._statements = StatementCounter(url, str(make_url(url).database), MISCOUNTED)
         except SQLAlchemyError:
             # Sessions alone are worth having.
             self._statements = None

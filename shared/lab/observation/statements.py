@@ -23,9 +23,10 @@ _TEXTS = text("SELECT DISTINCT ON (queryid) queryid, query FROM pg_stat_statemen
 _OWN = text("SELECT queryid FROM pg_stat_statements WHERE query LIKE '%lab\\_calls%'")
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(\w+)", re.DOTALL)
 
-# Of a FETCH that a driver has prepared, pg_stat_statements of PostgreSQL 18 counts the first run alone. asyncpg
-# prepares what it sends, psycopg2 does not: whoever counts over many requests must leave it out on both sides.
-COUNTED_ONCE = frozenset({"FETCH"})
+# pg_stat_statements misses a utility statement that is prepared once and run again: it forgets the plan's query id at
+# the first run. asyncpg prepares what it sends, psycopg2 does not, so these are left out on both sides where services
+# keep what they have prepared.
+MISCOUNTED = frozenset({"SHOW", "DECLARE", "FETCH"})
 
 Kinds = Counter[str]
 # Calls and rows of a statement that has not run yet.

@@ -18,6 +18,7 @@ from shared.engine import is_mariadb
 from shared.engine import locate
 from shared.errors import EnvironmentFailure
 from shared.lab import databases
+from shared.lab.observation.statements import MISCOUNTED
 from shared.lab.observation.statements import StatementCounter
 from shared.lab.parity import cases
 from shared.lab.parity import faults
@@ -47,9 +48,6 @@ UPLOAD_BYTES = 4_194_304
 ACCOUNTS = ("first", "second")
 # Entries whose first call makes the drivers ask the database about itself.
 WARM_UP = ("/db", "/fortunes", "/updates", "/accounts", "/stream?rows=1", "/sleep?seconds=0", "/health/db")
-# pg_stat_statements misses a utility statement that is prepared once and run again: it forgets the plan's query id at
-# the first run. Running services keep what they have prepared, so there these kinds are left out.
-MISCOUNTED = frozenset({"SHOW", "DECLARE", "FETCH"})
 NEEDS_OWN = "needs services, and a database, that may be disturbed"
 
 Services = tuple[Service, Service]
