@@ -291,8 +291,8 @@ def test_waits_in_vain_streams_and_probes_are_in_the_account(bench: Bench, editi
     assert kinds["stream"][-2:] == kinds["probe"][-2:] == ["checkout", "checkin"]
     assert kinds["refused"] == ["timeout"]
     [vain] = [event for event in account if event.kind == "timeout" and event.request in names]
-    # POOL_TIMEOUT, as timers of whole milliseconds keep it.
-    assert 0.59e9 <= vain.waited_ns < 1.4e9
+    # POOL_TIMEOUT, less what timers of whole milliseconds may be short.
+    assert 0.599e9 <= vain.waited_ns < 1.4e9
     closed = [event for event in account if event.kind == "close"]
     assert len(closed) == 2
     assert all(event.at_ns > began_ns for event in closed)
