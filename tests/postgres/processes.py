@@ -57,6 +57,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def kill(process: psutil.Process) -> None:
+    """Kill, and wait until its locks are free: its memory, and with it its name, goes before its open files do."""
+    process.kill()
+    with suppress(psutil.NoSuchProcess):
+        wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
+
+
 def query(url: str, statement: str) -> Any:
     connection = psycopg2.connect(url)
     try:

@@ -20,6 +20,7 @@ from shared.errors import EnvironmentFailure
 from shared.errors import UsageError
 from tests.postgres.processes import User
 from tests.postgres.processes import keeper
+from tests.postgres.processes import kill
 from tests.postgres.processes import postmaster
 from tests.postgres.processes import processes
 from tests.postgres.processes import query
@@ -85,8 +86,7 @@ def test_killed_users_are_not_counted(data_dir: Path, start_user: Callable[..., 
 def test_killed_keeper_is_replaced_by_the_next_user(data_dir: Path) -> None:
     with postgres.acquire(data_dir):
         killed, server = keeper(data_dir), postmaster(data_dir)
-        killed.kill()
-        wait_until(lambda: len(processes(data_dir)) == 1)
+        kill(killed)
         with postgres.acquire(data_dir):
             assert keeper(data_dir) != killed
             assert postmaster(data_dir) == server
@@ -94,8 +94,7 @@ def test_killed_keeper_is_replaced_by_the_next_user(data_dir: Path) -> None:
 
 def test_last_user_stops_the_server_without_a_keeper(data_dir: Path) -> None:
     with postgres.acquire(data_dir):
-        keeper(data_dir).kill()
-        wait_until(lambda: len(processes(data_dir)) == 1)
+        kill(keeper(data_dir))
     assert processes(data_dir) == []
 
 
