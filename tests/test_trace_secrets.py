@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from shared.config import Edition
+from shared.lab.services.process import free_port
 
 from .clients import get
 from .clients import once
@@ -128,6 +129,9 @@ def test_planted_secret_is_in_no_output_of_the_command(
         "DATABASE_URL": _with_password(database_url),
         "DATA_DIR": str(tmp_path / "data"),
         "PATH": "/usr/bin:/bin",
+        # Else it would ask whatever services run on the editions' own ports.
+        "WSGI_PORT": str(free_port()),
+        "ASGI_PORT": str(free_port()),
     }
     for extra in ([], ["--json"]):
         done = subprocess.run(
