@@ -187,7 +187,7 @@ class Handler:
     async def _stream(self, parameters: Any) -> AsyncGenerator[bytes, None]:
         async with self._first_argument() as argument, aclosing(self._function(argument, parameters)) as chunks:
             async for chunk in chunks:
-                yield chunk
+                yield answers.chunk(chunk)
 
 
 @dataclass(slots=True)

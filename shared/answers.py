@@ -102,6 +102,17 @@ class Renderer:
         return Answer(self._endpoint.status, headers)
 
 
+def chunk(piece: object) -> bytes:
+    """Return a chunk of a streamed answer.
+
+    Raises:
+        TypeError: If it is no bytes; servers differ in what they make of others, None among them.
+    """
+    if not isinstance(piece, bytes):
+        raise TypeError(f"a streamed answer is made of bytes, not of {type(piece).__name__}")
+    return piece
+
+
 def problem(error: RequestError, path: str | None) -> Answer:
     """Return the problem document of a failed request.
 

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from contextlib import closing
 from contextlib import contextmanager
 from contextlib import nullcontext
 from functools import partial
@@ -173,8 +174,9 @@ class Handler:
         return self._renderer.streamed(parameters), Chunks(first, chunks)
 
     def _stream(self, parameters: Any) -> Generator[bytes, None, None]:
-        with self._first_argument() as argument:
-            yield from self._function(argument, parameters)
+        with self._first_argument() as argument, closing(self._function(argument, parameters)) as chunks:
+            for chunk in chunks:
+                yield answers.chunk(chunk)
 
 
 class Chunks:

@@ -230,7 +230,8 @@ def explain(finding: Finding) -> str:
         f"{' '.join(parts)} Neither server nor interface validates anything: both editions check a request against the "
         "contract's pydantic models before they open a session, and a whole result before it is rendered, which is "
         "after its transaction. By pydantic's documentation model_construct makes a model without validation, and "
-        "revalidate_instances is 'never' unless it is set, so that an instance of the right class is taken as it is."
+        "revalidate_instances is 'never' unless it is set, so that an instance of the right class is taken as it is; "
+        "both editions set it to 'always' for what they answer."
     )
 
 
