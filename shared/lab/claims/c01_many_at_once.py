@@ -279,7 +279,7 @@ CLAIM = Claim(
         Option("trials", 3, "how often the verdict's level is measured", 3, 20),
     ),
     sources=(
-        Source("gunicorn: Design, worker types", "https://gunicorn.org/design"),
+        Source("gunicorn: Design, worker types", "https://gunicorn.org/design/"),
         Source("SQLAlchemy: Connection Pooling", "https://docs.sqlalchemy.org/en/21/core/pooling.html"),
     ),
     depends_on_machine=True,

@@ -263,8 +263,12 @@ CLAIM = Claim(
     seconds=12,
     sources=(
         Source(
-            "pydantic: Models, creating models without validation", "https://docs.pydantic.dev/latest/concepts/models/"
+            "pydantic: Models, creating models without validation",
+            "https://pydantic.dev/docs/validation/latest/concepts/models/",
         ),
-        Source("pydantic: Configuration, revalidate_instances", "https://docs.pydantic.dev/latest/api/config/"),
+        Source(
+            "pydantic: Configuration, revalidate_instances",
+            "https://pydantic.dev/docs/validation/latest/api/pydantic/config/",
+        ),
     ),
 )

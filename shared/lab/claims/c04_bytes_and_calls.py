@@ -59,7 +59,8 @@ PAUSE_S = 0.002
 TRACE_WAIT_S = 5.0
 POLL_S = 0.005
 
-# PEP 3333, "environ Variables": those that must be there; QUERY_STRING may be left out, which neither server does.
+# PEP 3333, "environ Variables": those that must be there; an empty SCRIPT_NAME, PATH_INFO or QUERY_STRING may be left
+# out, which neither server does.
 ENVIRON_KEYS = (
     "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL",
     "wsgi.version", "wsgi.url_scheme", "wsgi.input", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess",
@@ -325,9 +326,10 @@ def explain(finding: Finding) -> str:
     differ = sum(figures.number("body_differ") for figures in finding.measured.values())
     return (
         f"{' '.join(parts)} What an application sees is never the request's bytes: by PEP 3333 the server calls it "
-        "with a dictionary of text, environ, and a start_response to call, and the path in it is decoded; by the ASGI "
-        "specification it awaits it with a scope, in which path is decoded and headers and query_string are bytes, and "
-        "takes the answer as messages. In both, framing is the server's: of the bodies that /echo got, some "
+        "with a dictionary, environ, and a start_response to call; the variables in it are those of CGI, whose path "
+        "is decoded. By the ASGI specification it awaits it with a scope, in which path is decoded and headers and "
+        "query_string are bytes, and takes the answer as messages. In both, framing is the server's: of the bodies "
+        "that /echo got, some "
         f"of them sent in chunks, {differ:g} were not what had been framed."
     )
 
@@ -359,6 +361,7 @@ CLAIM = Claim(
     ),
     sources=(
         Source("PEP 3333: Python Web Server Gateway Interface", "https://peps.python.org/pep-3333/"),
+        Source("RFC 3875: CGI, 4.1.5 PATH_INFO", "https://www.rfc-editor.org/rfc/rfc3875.html#section-4.1.5"),
         Source("ASGI: HTTP & WebSocket message format", "https://asgi.readthedocs.io/en/latest/specs/www.html"),
     ),
 )

@@ -187,7 +187,7 @@ CLAIM = Claim(
         Source("Linux manual: connect(2)", "https://man7.org/linux/man-pages/man2/connect.2.html"),
         Source(
             "RFC 9110: HTTP Semantics, 15.5.5 404 Not Found",
-            "https://www.rfc-editor.org/rfc/rfc9110#name-404-not-found",
+            "https://www.rfc-editor.org/rfc/rfc9110.html#name-404-not-found",
         ),
     ),
 )

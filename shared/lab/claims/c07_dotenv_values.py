@@ -89,10 +89,10 @@ def explain(finding: Finding) -> str:
     figures = finding.measured["shared"]
     counts = "; ".join(f"{label}: {figures.number(name):g}" for name, label in LABELS.items())
     return (
-        f"Of {figures.number('trials'):g} times: {counts}. The README says that dotenv_values() works like "
-        "load_dotenv() but does not touch the environment, and that a name without a value is None. Left alone does "
-        "not mean unread: by the README ${NAME} in a value is replaced, from the environment too. This is what the "
-        "project's shared.config builds on."
+        f"Of {figures.number('trials'):g} times: {counts}. The README says that dotenv_values() works more "
+        "or less the same way as load_dotenv() but does not touch the environment, and that a name without a value is "
+        "None. Left alone does not mean unread: by the README ${NAME} in a value is replaced, from the environment "
+        "too. This is what the project's shared.config builds on."
     )
 
 

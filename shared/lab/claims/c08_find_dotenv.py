@@ -108,9 +108,10 @@ def explain(finding: Finding) -> str:
     return (
         f"Of {figures.number('trials'):g} times: {counts}. The README says that the file is looked for in the "
         "directory of the script or higher up the tree; measured, it is the file whose code calls, be it a helper's, "
-        "and the working directory has a say only with usecwd=True or where there is no file. A command that is "
-        "installed somewhere would so look for .env beside its own code: the project's shared.config passes "
-        "usecwd=True, so that the .env of the directory counts in which a command is given."
+        "and the working directory has a say with usecwd=True or where there is no file; by its source also under a "
+        "debugger or any other trace function, and in a frozen program. A command that is installed somewhere would so "
+        "look for .env beside its own code: the project's shared.config passes usecwd=True, so that the .env of the "
+        "directory counts in which a command is given."
     )
 
 

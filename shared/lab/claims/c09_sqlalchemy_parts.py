@@ -287,7 +287,7 @@ CLAIM = Claim(
         Source("PostgreSQL: Transaction Isolation", "https://www.postgresql.org/docs/18/transaction-iso.html"),
         Source(
             "SQLAlchemy: Session Basics, is the Session thread-safe?",
-            "https://docs.sqlalchemy.org/en/21/orm/session_basics.html",
+            "https://docs.sqlalchemy.org/en/21/orm/session_basics.html#session-faq-threadsafe",
         ),
     ),
 )

@@ -68,7 +68,7 @@ def explain(finding: Finding) -> str:
         f"Database sessions of the service, counted in pg_stat_activity. {' '.join(parts)} create_engine() "
         "only makes the dialect and the pool; the pool connects when somebody checks a connection out, and a Session "
         "does that with its first statement, not when it is opened. Closing the Session gives the connection back to "
-        "the pool, which keeps it; only disposing of the engine closes it."
+        "the pool, which keeps it; disposing of the engine closes it."
     )
 
 
@@ -90,5 +90,9 @@ CLAIM = Claim(
     sources=(
         Source("SQLAlchemy: Engine Configuration", "https://docs.sqlalchemy.org/en/21/core/engines.html"),
         Source("SQLAlchemy: Connection Pooling", "https://docs.sqlalchemy.org/en/21/core/pooling.html"),
+        Source("SQLAlchemy: Session Basics", "https://docs.sqlalchemy.org/en/21/orm/session_basics.html"),
+        Source(
+            "SQLAlchemy: Engine Disposal", "https://docs.sqlalchemy.org/en/21/core/connections.html#engine-disposal"
+        ),
     ),
 )

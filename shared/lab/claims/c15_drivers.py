@@ -249,6 +249,7 @@ CLAIM = Claim(
     options=(Option("full", 0, "1: all cases of the parity check, not only those of its quick scope", 0, 1),),
     sources=(
         Source("SQLAlchemy: Database URLs", "https://docs.sqlalchemy.org/en/21/core/engines.html#database-urls"),
+        Source("SQLAlchemy: PostgreSQL", "https://docs.sqlalchemy.org/en/21/dialects/postgresql.html"),
         Source("SQLAlchemy: MySQL and MariaDB", "https://docs.sqlalchemy.org/en/21/dialects/mysql.html"),
     ),
 )

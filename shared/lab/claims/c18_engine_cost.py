@@ -127,8 +127,8 @@ def explain(finding: Finding) -> str:
     return (
         f"{' '.join(parts)} create_engine() makes an object and opens nothing; the first one of a process also loads "
         "the driver, which later ones find loaded. What else takes time is connecting: a password (SCRAM-SHA-256) "
-        "has both sides compute a salted hash of thousands of rounds, TLS adds a handshake, and the first connection "
-        "of an engine also asks the server for its version and defaults."
+        "has the client compute a salted hash of thousands of rounds, and the server check a proof made from it; TLS "
+        "adds a handshake, and the first connection of an engine also asks the server for its version and defaults."
     )
 
 
@@ -161,7 +161,15 @@ CLAIM = Claim(
     sources=(
         Source("SQLAlchemy: Engine Configuration", "https://docs.sqlalchemy.org/en/21/core/engines.html"),
         Source("PostgreSQL: Password Authentication", "https://www.postgresql.org/docs/18/auth-password.html"),
-        Source("PostgreSQL: scram_iterations", "https://www.postgresql.org/docs/18/runtime-config-connection.html"),
+        Source(
+            "PostgreSQL: scram_iterations",
+            "https://www.postgresql.org/docs/18/runtime-config-connection.html#GUC-SCRAM-ITERATIONS",
+        ),
+        Source("RFC 5802: SCRAM, 3 Algorithm Overview", "https://www.rfc-editor.org/rfc/rfc5802.html#section-3"),
+        Source(
+            "SQLAlchemy: Dialect.initialize",
+            "https://docs.sqlalchemy.org/en/21/core/internals.html#sqlalchemy.engine.interfaces.Dialect.initialize",
+        ),
     ),
     depends_on_machine=True,
 )

@@ -187,5 +187,6 @@ CLAIM = Claim(
     sources=(
         Source("SQLAlchemy: Session Basics", "https://docs.sqlalchemy.org/en/21/orm/session_basics.html"),
         Source("SQLAlchemy: Connection Pooling", "https://docs.sqlalchemy.org/en/21/core/pooling.html"),
+        Source("PostgreSQL: Glossary, Session", "https://www.postgresql.org/docs/18/glossary.html#GLOSSARY-SESSION"),
     ),
 )

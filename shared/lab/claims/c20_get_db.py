@@ -302,8 +302,9 @@ def explain(finding: Finding) -> str:
         f"{' '.join(parts)}{late} FastAPI runs what stands behind the yield after the response is sent: so before "
         "0.106, not from there to 0.117, and again since 0.118; since 0.121 a scope of function closes before it. A "
         "thread sends within the call, so a session that is closed late is held until a slow client has taken in what "
-        "the kernel does not. uvicorn documents that a send returns only once its write buffer is drained, but the one "
-        "send of a whole answer did not wait so: how long ASGI holds a connection closed late is the figure above."
+        "the kernel does not. uvicorn documents that, once its write buffer has passed a high water mark, a send "
+        "returns only when the buffer is below a low one; the one send of a whole answer did not wait so: how long "
+        "ASGI holds a connection closed late is the figure above."
     )
 
 
@@ -338,7 +339,11 @@ CLAIM = Claim(
     ),
     sources=(
         Source("FastAPI: Advanced Dependencies", "https://fastapi.tiangolo.com/advanced/advanced-dependencies/"),
-        Source("Uvicorn: Server Behavior, flow control", "https://www.uvicorn.org/server-behavior"),
+        Source(
+            "FastAPI: Dependencies with yield, early exit and scope",
+            "https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/#early-exit-and-scope",
+        ),
         Source("FastAPI: Release Notes", "https://fastapi.tiangolo.com/release-notes/"),
+        Source("uvicorn: Server Behavior, flow control", "https://uvicorn.dev/server-behavior/#flow-control"),
     ),
 )

@@ -285,8 +285,9 @@ def explain(finding: Finding) -> str:
         f"{' '.join(parts)} No session on the database's side does not show by itself that the engine was disposed: "
         "the end of a process closes its sockets as well; the pool's own log of closings tells the two apart. "
         "Engine.dispose() closes the connections that are checked in, which all of them are once the accepted requests "
-        "are answered. gunicorn kills workers that are still alive after graceful_timeout, and a killed process "
-        "disposes of nothing; uvicorn waits for at most timeout_graceful_shutdown."
+        "are answered. gunicorn, on SIGTERM, waits for its workers up to graceful_timeout and kills those that are "
+        "then still alive, and a killed process disposes of nothing; uvicorn waits for at most "
+        "timeout_graceful_shutdown."
     )
 
 
@@ -322,6 +323,7 @@ CLAIM = Claim(
     ),
     sources=(
         Source("SQLAlchemy: Engine Disposal", "https://docs.sqlalchemy.org/en/21/core/connections.html#engine-disposal"),
+        Source("gunicorn: Signal Handling", "https://gunicorn.org/signals/"),
         Source("gunicorn: Settings, graceful_timeout", "https://gunicorn.org/reference/settings/"),
         Source("uvicorn: Settings, timeout-graceful-shutdown", "https://uvicorn.dev/settings/"),
     ),

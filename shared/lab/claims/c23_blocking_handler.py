@@ -251,6 +251,6 @@ CLAIM = Claim(
     ),
     sources=(
         Source("Python: Developing with asyncio", "https://docs.python.org/3/library/asyncio-dev.html"),
-        Source("gunicorn: Design, worker types", "https://gunicorn.org/design"),
+        Source("gunicorn: Design, worker types", "https://gunicorn.org/design/"),
     ),
 )

@@ -220,6 +220,10 @@ CLAIM = Claim(
     sources=(
         Source("SQLAlchemy: Connection Pooling", "https://docs.sqlalchemy.org/en/21/core/pooling.html"),
         Source("PostgreSQL: How Connections Are Established", "https://www.postgresql.org/docs/18/connect-estab.html"),
+        Source(
+            "PostgreSQL: Message Flow, Start-up",
+            "https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-START-UP",
+        ),
     ),
     depends_on_machine=True,
 )

@@ -1,4 +1,4 @@
-"""Whether a document is valid OpenAPI 3.1: the parts of https://spec.openapis.org/oas/v3.1.0 that ours uses.
+"""Whether a document is valid OpenAPI 3.1: the parts of https://spec.openapis.org/oas/v3.1.0.html that ours uses.
 
 Objects that the specification has and this check does not know (callbacks, links, security, ...) are reported where a
 document uses them, so that nothing passes unread. Names of classes are those of the specification.

@@ -93,7 +93,7 @@ def exponential_waits(rate: float, hold_s: float, connections: int) -> Waits:
     """Return the waits of an M/M/c queue, first come, first served.
 
     With Erlang's C the mean is C h / (c - a), and a wait is longer than t with probability C exp(-(c - a) t / h)
-    (Cooper 1981, section 3.3), a being the offered load and h the mean hold time.
+    (Cooper 1981, chapter 3), a being the offered load and h the mean hold time.
 
     Args:
         rate: Requests per second.
@@ -115,7 +115,7 @@ def cosmetatos(rate: float, hold_s: float, connections: int) -> float:
     Half of the wait in the M/M/c queue, times 1 + (1 - u) (c - 1) (sqrt(4 + 5 c) - 2) / (16 u c) (Cosmetatos 1975,
     "Approximate explicit formulae for the average queueing time in the processes (M/D/r) and (D/M/r)", INFOR 13). The
     half alone is what Allen and Cunneen's approximation for any hold time gives where it is constant (Allen 1990,
-    "Probability, Statistics, and Queueing Theory", section 5.3).
+    "Probability, Statistics, and Queueing Theory", chapter 5).
 
     Args:
         rate: Requests per second.
