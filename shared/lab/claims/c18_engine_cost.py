@@ -165,10 +165,10 @@ CLAIM = Claim(
             "PostgreSQL: scram_iterations",
             "https://www.postgresql.org/docs/18/runtime-config-connection.html#GUC-SCRAM-ITERATIONS",
         ),
-        Source("RFC 5802: SCRAM, 3 Algorithm Overview", "https://www.rfc-editor.org/rfc/rfc5802.html#section-3"),
+        Source("RFC 5802: SCRAM, 3 Algorithm Overview", "https://www.rfc-editor.org/rfc/rfc5802#section-3"),
         Source(
             "SQLAlchemy: Dialect.initialize",
-            "https://docs.sqlalchemy.org/en/21/core/internals.html#sqlalchemy.engine.interfaces.Dialect.initialize",
+            "https://docs.sqlalchemy.org/en/21/core/internals.html#sqlalchemy.engine.Dialect.initialize",
         ),
     ),
     depends_on_machine=True,
