@@ -35,6 +35,7 @@ class ScriptedServer:
         self.started = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._end = asyncio.Event()
+        self._following: set[asyncio.Task[None] | None] = set()
 
     def run(self) -> None:
         """Serve until `stop`; to be run in a thread."""
@@ -51,15 +52,17 @@ class ScriptedServer:
         self.started.set()
         await self._end.wait()
         server.close()
-        # A client may have connected just now: go on until nobody is left.
+        # A client may have connected just now: go on until nobody is left. The loop's own task that takes it in is not
+        # cancelled, for then nobody would close its socket.
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in tasks:
+            for task in tasks & self._following:
                 task.cancel()
             await asyncio.wait(tasks)
             await asyncio.sleep(0)
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._following.add(asyncio.current_task())
         try:
             while not writer.is_closing():
                 self.heads.append(await reader.readuntil(b"\r\n\r\n"))

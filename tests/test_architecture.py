@@ -86,6 +86,7 @@ REPORTED = (
     "shared.lab.sizing.rules",
     "shared.lab.parity.result",
     "shared.lab.validity.result",
+    "shared.lab.validity.wrk_result",
     "shared.lab.validity.known",
     "shared.lab.validity.document",
     "shared.lab.validity.plan",

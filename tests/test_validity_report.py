@@ -13,8 +13,6 @@ from shared.lab.statistics import Difference
 from shared.lab.statistics import Ratio
 from shared.lab.validity import files
 from shared.lab.validity.coverage import share
-from shared.lab.validity.result import Agreement
-from shared.lab.validity.result import AgreementFigure
 from shared.lab.validity.result import Coverage
 from shared.lab.validity.result import DelaysPart
 from shared.lab.validity.result import Detection
@@ -24,7 +22,11 @@ from shared.lab.validity.result import SamePart
 from shared.lab.validity.result import StallSeen
 from shared.lab.validity.result import StartEffect
 from shared.lab.validity.result import Validation
-from shared.lab.validity.result import WrkPart
+from shared.lab.validity.wrk_result import Agreement
+from shared.lab.validity.wrk_result import AgreementFigure
+from shared.lab.validity.wrk_result import Pace
+from shared.lab.validity.wrk_result import PaceRatios
+from shared.lab.validity.wrk_result import WrkPart
 from shared.report.comparison_page.companions import Companion
 from shared.report.comparison_page.page import page
 from shared.report.validity import line
@@ -98,6 +100,13 @@ FOUND = Validation(
                 ),
             ),
         ),
+        Pace(
+            "asgi",
+            "/plaintext",
+            25e-6,
+            PaceRatios(Ratio(1.082, 1.06, 1.11, 12), Ratio(0.93, 0.9, 0.96, 12)),
+            PaceRatios(Ratio(1.213, 1.18, 1.25, 12), Ratio(0.85, 0.83, 0.88, 12)),
+        ),
         80.0,
     ),
 )
@@ -123,6 +132,11 @@ def test_tables_say_what_was_known_and_found() -> None:
     assert "asgi /db p99 1.010 [0.990, 1.030] 10% 1.010 8 - holds" in text
     assert "rps 1.010 [0.990, 1.030] 2% - 8 35 undecided" in text
     assert "server CPU 0.937 [0.921, 0.953] - - 14 - -" in text
+    assert "asgi /plaintext rps 1.082 [1.060, 1.110] - - 12 - not judged" in text
+    assert "asgi /plaintext, wrk paused rps 1.213 [1.180, 1.250] - - 12 - not judged" in text
+    assert "server CPU 0.850 [0.830, 0.880] - - 12 - -" in text
+    assert "computes for 25 us at each answer" in text
+    assert "and another rate: 1.213" in text
 
 
 def test_absence_of_the_stall_is_explained() -> None:
@@ -146,12 +160,12 @@ def test_line_beside_a_comparison() -> None:
         "Validity: validated on 2026-11-22 at commit 7ffba4f+, resolution 6.2% by CPU per request and above 20% by "
         "requests per second; a start alone moves CPU per request by 2.0%; not shown: each edition against itself"
     )
-    without = replace(FOUND, same=None, wrk=WrkPart("not run", "wrk is not installed", (), 0.0))
+    without = replace(FOUND, same=None, wrk=WrkPart("not run", "wrk is not installed", (), None, 0.0))
     assert line(without).endswith("by requests per second, without wrk")
 
 
 def test_wrk_that_is_missing_is_no_failure_and_told() -> None:
-    text = printed(replace(FOUND, wrk=WrkPart("not run", "wrk is not installed: apt-get install wrk", (), 0.0)))
+    text = printed(replace(FOUND, wrk=WrkPart("not run", "wrk is not installed: apt-get install wrk", (), None, 0.0)))
     assert "d not run Not run: wrk is not installed: apt-get install wrk." in text
 
 

@@ -123,6 +123,8 @@ def test_wrk_and_our_client_see_the_same_delay() -> None:
         figures = wrk.run(program, url, connections=8, seconds=1, cores=frozenset())
         assert 100 < figures.rps <= 400
         assert 0.02 <= figures.p50_s < 0.06
+        paused = wrk.run(program, url, connections=8, seconds=1, cores=frozenset(), pause_s=0.05)
+        assert paused.rps <= 20
         with pytest.raises(EnvironmentFailure, match="wrk met errors"):
             wrk.run(program, f"{service.url}/elsewhere", connections=8, seconds=1, cores=frozenset())
     with pytest.raises(EnvironmentFailure, match="wrk"):

@@ -10,7 +10,6 @@ from shared.lab.results.disturbances import FOREIGN_CORES
 from shared.lab.statistics import Ratio
 from shared.lab.validity.known import MOST_AWAY
 from shared.lab.validity.plan import PartPlan
-from shared.lab.validity.result import Agreement
 from shared.lab.validity.result import Coverage
 from shared.lab.validity.result import DelaysPart
 from shared.lab.validity.result import Known
@@ -20,7 +19,9 @@ from shared.lab.validity.result import Share
 from shared.lab.validity.result import StallSeen
 from shared.lab.validity.result import StartEffect
 from shared.lab.validity.result import Validation
-from shared.lab.validity.result import WrkPart
+from shared.lab.validity.wrk_result import Agreement
+from shared.lab.validity.wrk_result import Pace
+from shared.lab.validity.wrk_result import WrkPart
 from shared.report import format
 from shared.report.table import Row
 from shared.report.table import Sheet
@@ -274,6 +275,8 @@ def wrk_sheet(part: WrkPart) -> Sheet:
     if part.verdict == "not run":
         return Sheet(_title("d"), ("part", "verdict"), (Row(("d", "not run"), ()),), (), (f"Not run: {part.wrk}.",))
     rows = [row for each in part.agreements for row in _agreement_rows(each)]
+    if part.pace is not None:
+        rows += _pace_rows(part.pace)
     first = part.agreements[0]
     notes = (
         f"Ours over wrk's, closed model, {first.connections} new connections each, interleaved slices of "
@@ -288,6 +291,7 @@ def wrk_sheet(part: WrkPart) -> Sheet:
         "kernel's account; it is judged by no bound. Where it is not 1, the two make the service work differently (how "
         "often it wakes a client that waits, how many requests it finds at a time), and it answers them at different "
         "rates, however well both count.",
+        *([] if part.pace is None else [_pace_note(part.pace)]),
         part.wrk,
     )
     heads = ("service", "figure", "ours over wrk's", "bound", "without correction", "pairs", "needed", "verdict")
@@ -314,8 +318,34 @@ def _agreement_rows(agreement: Agreement) -> list[Row]:
 
 
 def _server_row(ratio: Ratio) -> Row:
-    cells = ("", "server CPU", format.ratio(ratio.value, ratio.low, ratio.high, 3))
-    return Row((*cells, format.NOTHING, format.NOTHING, format.count(ratio.rounds), format.NOTHING, format.NOTHING), ())
+    return _unjudged_row("", "server CPU", ratio, format.NOTHING)
+
+
+def _pace_rows(pace: Pace) -> list[Row]:
+    rows = []
+    for who, ratios in (("", pace.ours), (", wrk paused", pace.paused)):
+        rows.append(_unjudged_row(f"{pace.edition} {pace.scenario}{who}", "rps", ratios.rps, "not judged"))
+        rows.append(_server_row(ratios.server_cpu))
+    return rows
+
+
+def _unjudged_row(service: str, figure: str, ratio: Ratio, verdict: str) -> Row:
+    shown = format.ratio(ratio.value, ratio.low, ratio.high, 3)
+    pairs = format.count(ratio.rounds)
+    return Row((service, figure, shown, format.NOTHING, format.NOTHING, pairs, format.NOTHING, verdict), ())
+
+
+def _pace_note(pace: Pace) -> str:
+    """Return why two clients need not agree on the cheapest answers."""
+    paused = pace.paused.rps
+    differs = "the same rate as far as shown" if paused.low <= 1 <= paused.high else "another rate"
+    return (
+        f"{pace.edition} {pace.scenario} is not judged. wrk paused: wrk that computes for {pace.pause_s * 1e6:.0f} us "
+        f"at each answer, over wrk as it is; one client, one way to count, and {differs}: "
+        f"{format.ratio(paused.value, paused.low, paused.high, 3)}. Where answers are as cheap as these, the pace at "
+        "which a client takes them changes what the service does, so that a rate is one of service and client "
+        "together. Both editions meet the same client in every comparison."
+    )
 
 
 def _foreign(cores: float) -> str:

@@ -12,37 +12,36 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from time import monotonic
 from typing import Literal
 
 import numpy as np
 
 from shared.config import Edition
-from shared.errors import EnvironmentFailure
 from shared.lab.load.driver import LoadClient
 from shared.lab.planning.plan import LOADS
 from shared.lab.planning.plan import Scenario
-from shared.lab.services import usage
-from shared.lab.services.process import HOST
-from shared.lab.services.process import Service
 from shared.lab.services.process import choose_cores
 from shared.lab.services.process import edition_spec
 from shared.lab.services.process import running
 from shared.lab.statistics import Ratio
+from shared.lab.validity import pace
 from shared.lab.validity import wrk
+from shared.lab.validity.clients import BothClients
 from shared.lab.validity.plan import SCENARIOS
 from shared.lab.validity.plan import Sizes
-from shared.lab.validity.result import Agreement
-from shared.lab.validity.result import AgreementFigure
-from shared.lab.validity.result import Verdict
-from shared.lab.validity.result import WrkPart
 from shared.lab.validity.typical import pairs_needed
 from shared.lab.validity.typical import typical_ratio
+from shared.lab.validity.verdict import Verdict
+from shared.lab.validity.wrk_result import Agreement
+from shared.lab.validity.wrk_result import AgreementFigure
+from shared.lab.validity.wrk_result import WrkPart
 
 Figure = Literal["rps", "p50", "p99"]
 
-# Where the client's own speed would show first, and what most requests are like.
-CELLS: tuple[tuple[Edition, Scenario], ...] = (("asgi", SCENARIOS[0]), ("wsgi", SCENARIOS[1]))
+# What most requests are like. Of cheaper ones each client has a rate of its own, as the measurement of the pace shows.
+CELLS: tuple[tuple[Edition, Scenario], ...] = (("asgi", SCENARIOS[1]), ("wsgi", SCENARIOS[1]))
 BOUNDS: Mapping[Figure, float] = {"rps": 0.05, "p50": 0.1, "p99": 0.1}
 CORRECTED: Mapping[Figure, Callable[[wrk.Figures], float]] = {
     "rps": lambda figures: figures.rps,
@@ -56,7 +55,6 @@ PLAIN: Mapping[Figure, Callable[[wrk.Figures], float]] = {
 }
 # From one look at the intervals to the next, so many times as many pairs.
 LOOK_FACTOR = 1.5
-TIMEOUT_S = 5.0
 # Two pairs, which are run together, with what is between them.
 FOUR_SLICES = 5
 
@@ -128,19 +126,25 @@ def run(
     program = wrk.find()
     if program is None:
         progress(f"d: left out, wrk is not installed ({wrk.INSTALL_HINT})")
-        return WrkPart("not run", f"wrk is not installed: {wrk.INSTALL_HINT}", (), 0.0)
+        return WrkPart("not run", f"wrk is not installed: {wrk.INSTALL_HINT}", (), None, 0.0)
     began = monotonic()
     cores = choose_cores()
     most = len(CELLS) * sizes.wrk_most_rounds
     specs = [edition_spec(edition, environ) for edition, _ in CELLS]
     with running(specs, cores=cores.server) as services, LoadClient(cores=cores.client) as client:
         turns = [
-            _Turns(_Slices(service, scenario, client, program, sizes.wrk_slice_s, cores.client), sizes.wrk_least_rounds)
+            _Turns(
+                BothClients(service, scenario, client, program, sizes.wrk_slice_s, cores.client), sizes.wrk_least_rounds
+            )
             for service, (_, scenario) in zip(services, CELLS, strict=True)
         ]
         for each in turns:
-            each.slices.ours()  # warms the service up
+            each.clients.ours()  # warms the service up
         generator = random.Random(seed)
+        asgi = turns[0].clients
+        paced = pace.run(
+            replace(asgi, scenario=SCENARIOS[0]), rounds=sizes.wrk_pace_rounds, generator=generator, progress=progress
+        )
         while waiting := [each for each in turns if not each.is_decided]:
             done = sum(len(each.pairs) for each in turns)
             is_looked_at = all(len(each.pairs) >= sizes.wrk_least_rounds for each in turns)
@@ -162,78 +166,14 @@ def run(
         )
         for (edition, scenario), each in zip(CELLS, turns, strict=True)
     ]
-    return WrkPart(judge(agreements), wrk.version(program), tuple(agreements), monotonic() - began)
-
-
-@dataclass(frozen=True, slots=True)
-class _Slices:
-    """Both clients on one service."""
-
-    service: Service
-    scenario: Scenario
-    client: LoadClient
-    program: str
-    seconds: int
-    cores: frozenset[int]
-
-    def pair(self, *, ours_first: bool) -> Pair:
-        """Run one slice of each."""
-        if ours_first:
-            ours, wrks = self._with_cpu(self.ours), self._with_cpu(self.wrks)
-        else:
-            wrks, ours = self._with_cpu(self.wrks), self._with_cpu(self.ours)
-        return Pair(ours[0], wrks[0], ours[1], wrks[1])
-
-    def _with_cpu(self, run: Callable[[], wrk.Figures]) -> tuple[wrk.Figures, float]:
-        """Run one slice, and return what the service used for each of its answers, too, in CPU seconds."""
-        pids = self.service.pids()
-        before = usage.cpu_by_process(pids)
-        found = run()
-        return found, usage.cpu_between(before, usage.cpu_by_process(pids)) / found.answers
-
-    def wrks(self) -> wrk.Figures:
-        """Run one slice of wrk."""
-        url = f"{self.service.url}{self.scenario.target}"
-        connections = LOADS[0].connections
-        return wrk.run(self.program, url, connections=connections, seconds=self.seconds, cores=self.cores)
-
-    def ours(self) -> wrk.Figures:
-        """Run one slice of our client as wrk runs its own: without a ramp, its connections opened as it begins.
-
-        Opened before, they would spare the first requests the server's accepting, of which wrk's p99 is made where
-        a slice has few requests.
-        """
-        connections = LOADS[0].connections
-        port = self.service.port
-        self.client.prepare(HOST, port, connections=connections, fresh=True, opens=False)
-        request = self.scenario.request_bytes(f"{HOST}:{port}")
-        piece = self.client.run(HOST, port, request, ramp_s=0.0, window_s=self.seconds, timeout_s=TIMEOUT_S)
-        statuses = set(piece.samples.status.tolist())
-        if len(piece.errors) or statuses != {200}:
-            raise EnvironmentFailure(
-                f"{self.service.spec.name} did not answer {self.scenario.target} as it should",
-                why=f"{len(piece.errors)} requests without an answer, statuses {sorted(statuses)}",
-                hint=f"see {self.service.log_path}",
-            )
-        samples = piece.samples
-        times_us = ((samples.done_ns - samples.sent_ns) // 1_000).astype(np.int64)
-        # wrk counts from its start to its end, and drops what is in flight then; ours waits for it.
-        done = samples.done_ns <= piece.window_end_ns
-        answers = int(done.sum())
-        if answers < connections:
-            raise EnvironmentFailure(
-                f"{self.service.spec.name} is too slow to compare two clients on it",
-                why=f"{answers} answers to {self.scenario.target} in {self.seconds} s on {connections} connections",
-                hint="stop other programs and run again",
-            )
-        return wrk.as_wrk_counts(times_us[done], elapsed_s=self.seconds, connections=connections)
+    return WrkPart(judge(agreements), wrk.version(program), tuple(agreements), paced, monotonic() - began)
 
 
 class _Turns:
     """One service's pairs so far.
 
     Args:
-        slices: Both clients on it.
+        clients: Both clients on it.
         least: Pairs before the first look at the intervals.
 
     Attributes:
@@ -241,18 +181,27 @@ class _Turns:
         is_decided: Whether the last look left nothing undecided.
     """
 
-    def __init__(self, slices: _Slices, least: int) -> None:
-        self.slices = slices
+    def __init__(self, clients: BothClients, least: int) -> None:
+        self.clients = clients
         self.pairs: list[Pair] = []
         self.is_decided = False
         self._next_look = least
 
     def go_on(self, *, ours_first: bool) -> None:
         """Run four slices, and look at the intervals if it is time to."""
-        self.pairs += [self.slices.pair(ours_first=ours_first), self.slices.pair(ours_first=not ours_first)]
+        self.pairs += [self._pair(ours_first=ours_first), self._pair(ours_first=not ours_first)]
         if len(self.pairs) >= self._next_look:
             self._next_look = next_look(len(self.pairs))
             self.is_decided = all(figure.verdict != "undecided" for figure in figures(self.pairs))
+
+    def _pair(self, *, ours_first: bool) -> Pair:
+        """Run one slice of each."""
+        both = self.clients
+        if ours_first:
+            ours, wrks = both.with_cpu(both.ours), both.with_cpu(both.wrks)
+        else:
+            wrks, ours = both.with_cpu(both.wrks), both.with_cpu(both.ours)
+        return Pair(ours[0], wrks[0], ours[1], wrks[1])
 
 
 def next_look(pairs: int) -> int:

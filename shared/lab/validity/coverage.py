@@ -14,7 +14,7 @@ from shared.lab.validity.result import Coverage
 from shared.lab.validity.result import SameComparison
 from shared.lab.validity.result import Share
 from shared.lab.validity.result import StartEffect
-from shared.lab.validity.result import Verdict
+from shared.lab.validity.verdict import Verdict
 
 Measure = Literal["rps", "cpu"]
 MEASURES: tuple[Measure, ...] = ("rps", "cpu")

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from shared.lab.statistics import Difference
 from shared.lab.validity.result import Known
 from shared.lab.validity.result import StallSeen
-from shared.lab.validity.result import Verdict
+from shared.lab.validity.verdict import Verdict
 
 Floats = npt.NDArray[np.float64]
 

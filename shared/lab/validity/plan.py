@@ -36,6 +36,7 @@ class Sizes:
         wrk_least_rounds: Part d: pairs of slices before the intervals are looked at.
         wrk_most_rounds: Part d: pairs of slices for each service after which it ends undecided; those that one does not
             need are left to the other. Time may end it before (`BUDGET_S`).
+        wrk_pace_rounds: Part d: rounds of the measurement of the client's pace, three slices each.
     """
 
     delay_rounds: int
@@ -48,6 +49,7 @@ class Sizes:
     wrk_slice_s: int
     wrk_least_rounds: int
     wrk_most_rounds: int
+    wrk_pace_rounds: int
 
 
 FULL = Sizes(
@@ -63,6 +65,7 @@ FULL = Sizes(
     wrk_slice_s=1,
     wrk_least_rounds=8,
     wrk_most_rounds=120,
+    wrk_pace_rounds=12,
 )
 # Shows that every part works; too few starts and repetitions to say how often something holds.
 QUICK = Sizes(
@@ -76,6 +79,7 @@ QUICK = Sizes(
     wrk_slice_s=1,
     wrk_least_rounds=6,
     wrk_most_rounds=8,
+    wrk_pace_rounds=6,
 )
 
 
@@ -121,7 +125,7 @@ def _all(sizes: Sizes) -> tuple[PartPlan, ...]:
         "a": START_S + 4 * sizes.delay_rounds * (sizes.delay_window_s + 0.15) + 2 * sizes.stall_rounds * 2.2,
         "b": 2 * sizes.same_starts * (2 * START_S + len(SCENARIOS) * _run_s(sizes.same_timing, 2)),
         "c": cells * (START_S + 2) + sets * (1 + len(PLANTED)) * (START_S + _run_s(sizes.planted_timing, 1)),
-        "d": 2 * START_S + 2 * sizes.wrk_most_rounds * 2 * (sizes.wrk_slice_s + WRK_GAP_S),
+        "d": 2 * START_S + (4 * sizes.wrk_most_rounds + 3 * sizes.wrk_pace_rounds) * (sizes.wrk_slice_s + WRK_GAP_S),
     }
     return (
         PartPlan(
@@ -145,7 +149,7 @@ def _all(sizes: Sizes) -> tuple[PartPlan, ...]:
         PartPlan(
             "d",
             "the load client agrees with wrk",
-            f"at most {2 * sizes.wrk_most_rounds} pairs",
+            f"{sizes.wrk_pace_rounds} rounds for the client's pace, at most {2 * sizes.wrk_most_rounds} pairs",
             seconds["d"],
         ),
     )

@@ -7,7 +7,7 @@ from statistics import median
 from shared.lab.validity.coverage import share
 from shared.lab.validity.result import Detection
 from shared.lab.validity.result import PlantedComparison
-from shared.lab.validity.result import Verdict
+from shared.lab.validity.verdict import Verdict
 
 # What "found" means: 9 times in 10.
 POWER = 0.9

@@ -8,15 +8,15 @@ from shared.lab.planning.plan import Load
 from shared.lab.results.record import Manifest
 from shared.lab.statistics import Difference
 from shared.lab.statistics import Ratio
+from shared.lab.validity.verdict import Verdict
+from shared.lab.validity.wrk_result import WrkPart
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # Fewer rounds have no interval of 95 % for their median, whatever their distribution.
 LEAST_ROUNDS = 6
 
 PartName = Literal["a", "b", "c", "d"]
 PARTS: tuple[PartName, ...] = ("a", "b", "c", "d")
-# Undecided: the figures are too wide to say either. Not run: something that it needs is not there, or not asked for.
-Verdict = Literal["holds", "fails", "undecided", "not run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,68 +282,6 @@ class PlantedPart:
     median_error: float
     foreign_cores: float
     comparisons: tuple[PlantedComparison, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class AgreementFigure:
-    """One figure of our load client over wrk's.
-
-    Attributes:
-        figure: rps, p50 or p99.
-        bound: By how much the two may differ, as a share.
-        ratio: Ours over wrk's, from pairs of slices; response times with wrk's correction.
-        uncorrected: The same without the correction; the same as the ratio for rps.
-        verdict: Holds if the interval lies within the bound, fails if it lies outside.
-        needed: About how many pairs would decide it; None if it is decided, or if it lies too near to the bound.
-    """
-
-    figure: Literal["rps", "p50", "p99"]
-    bound: float
-    ratio: Ratio
-    uncorrected: Ratio
-    verdict: Verdict
-    needed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Our load client and wrk on one service.
-
-    Attributes:
-        edition: The service.
-        scenario: What both sent.
-        connections: Over how many connections each.
-        slice_s: Length of a slice, in seconds.
-        wrk_rps: wrk's geometric mean of requests per second.
-        server_cpu: CPU time that the service used for an answer to ours over that for one to wrk, by the kernel's
-            account. Not the instrument's doing: where it is not 1, the two clients make the service work differently.
-        figures: What was compared.
-    """
-
-    edition: Edition
-    scenario: str
-    connections: int
-    slice_s: float
-    wrk_rps: float
-    server_cpu: Ratio
-    figures: tuple[AgreementFigure, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WrkPart:
-    """Part d: agreement with wrk.
-
-    Attributes:
-        verdict: Whether every figure agrees.
-        wrk: The line in which wrk tells its version; what is missing where it was not run.
-        agreements: Each service.
-        seconds: How long this part took.
-    """
-
-    verdict: Verdict
-    wrk: str
-    agreements: tuple[Agreement, ...]
     seconds: float
 
 

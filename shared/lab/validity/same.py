@@ -28,7 +28,7 @@ from shared.lab.validity.plan import SCENARIOS
 from shared.lab.validity.plan import Sizes
 from shared.lab.validity.result import SameComparison
 from shared.lab.validity.result import SamePart
-from shared.lab.validity.result import Verdict
+from shared.lab.validity.verdict import Verdict
 
 
 def run(*, environ: Mapping[str, str], manifest: Manifest, sizes: Sizes, progress: Callable[[str], None]) -> SamePart:

@@ -36,6 +36,13 @@ done = function(summary, latency, requests)
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end
 """
+# Called by wrk at each answer: it computes until that many seconds of its processor time are over.
+PAUSE = """
+response = function()
+  local ends = os.clock() + %s
+  while os.clock() < ends do end
+end
+"""
 
 Microseconds = npt.NDArray[np.int64]
 
@@ -73,7 +80,9 @@ def version(program: str) -> str:
     return (done.stdout + done.stderr).partition("\n")[0].partition(" Copyright")[0].strip()
 
 
-def run(program: str, url: str, *, connections: int, seconds: int, cores: frozenset[int]) -> Figures:
+def run(
+    program: str, url: str, *, connections: int, seconds: int, cores: frozenset[int], pause_s: float = 0.0
+) -> Figures:
     """Let wrk load a URL for one slice, on one thread, with new connections.
 
     Args:
@@ -82,6 +91,7 @@ def run(program: str, url: str, *, connections: int, seconds: int, cores: frozen
         connections: How many.
         seconds: How long; it takes whole seconds only.
         cores: Processors to pin it to; empty for none.
+        pause_s: How long it computes at each answer, in seconds.
 
     Raises:
         EnvironmentFailure: If it fails, or counts an error.
@@ -89,7 +99,7 @@ def run(program: str, url: str, *, connections: int, seconds: int, cores: frozen
     where = ",".join(str(core) for core in sorted(cores)) or "-"
     with tempfile.TemporaryDirectory(prefix="wrk-") as directory:
         script = Path(directory) / "done.lua"
-        script.write_text(DONE, encoding="ascii")
+        script.write_text(DONE + (PAUSE % f"{pause_s:.9f}" if pause_s else ""), encoding="ascii")
         own = (program, "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url)
         # Under the supervisor, so that it ends with us, however that comes.
         process = subprocess.Popen(
