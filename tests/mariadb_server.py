@@ -12,7 +12,10 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from shared.lab.services import mariadb
+from tests.clients import eventually
 
+# How long the signal that stops a server may take to reach all of its threads.
+STOP_S = 10.0
 ABSENT = f"Left out: what runs on a real MariaDB. {mariadb.missing()}"
 
 
@@ -54,6 +57,13 @@ def frozen(url: str) -> Iterator[None]:
     pid = int((Path(str(make_url(url).query["unix_socket"])).parent / "data" / "pid").read_text())
     os.kill(pid, signal.SIGSTOP)
     try:
+        # The signal is one thread's; until that one runs, the others go on.
+        eventually(lambda: all(map(_is_stopped, Path(f"/proc/{pid}/task").glob("*/stat"))), STOP_S)
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def _is_stopped(stat: Path) -> bool:
+    """Tell whether a thread is stopped, by its file in /proc (proc(5): the state is behind the name in brackets)."""
+    return stat.read_text().rpartition(") ")[2].startswith("T")

@@ -1,5 +1,6 @@
 """The whole contract on a real MariaDB: the same bytes as on PostgreSQL, and the same answers in trouble."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared import seed
 from shared.config import Edition
@@ -16,6 +20,9 @@ from shared.config import load
 from shared.contract import CONTRACT
 from shared.contract import Endpoint
 from shared.engine import MARIADB_DRIVERS
+from shared.engine import engine_url
+from shared.errors import DatabaseUnavailable
+from shared.errors import request_error
 from shared.lab import databases
 from shared.lab.parity import check
 from shared.lab.services.mariadb import new_database
@@ -286,6 +293,25 @@ def test_absent_server_is_503(own: OnMariaDB, edition: Edition) -> None:
         answer = httpx.get(service.url + "/db", verify=NO_TLS)
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:wsgi-vs-asgi:problem:database-unavailable")
         assert httpx.get(service.url + "/plaintext", verify=NO_TLS).status_code == 200
+
+
+def test_server_without_the_variables_of_mariadb_is_told_apart(server: str, edition: Edition) -> None:
+    """As MySQL is; here another variable that nobody knows stands for it."""
+    url = engine_url(server, edition)
+    unknown = {"init_command": "SET SESSION no_such_variable = 1"}
+
+    async def connect() -> None:
+        engine = create_async_engine(url, connect_args=unknown)
+        try:
+            async with engine.connect():
+                pass
+        finally:
+            await engine.dispose()
+
+    with pytest.raises(OperationalError, match=r"no MariaDB of version 10\.6 or newer.*no_such_variable") as caught:
+        create_engine(url, connect_args=unknown).connect() if edition == "wsgi" else asyncio.run(connect())
+    found = request_error(caught.value)
+    assert isinstance(found, DatabaseUnavailable)
 
 
 def test_log_holds_no_traceback(both: dict[Edition, OnMariaDB], edition: Edition) -> None:

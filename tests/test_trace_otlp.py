@@ -64,6 +64,9 @@ def made() -> TraceDocument:
     return {**document, "span_id": "b7ad6b7169203331", "parent_span_id": CALLER}
 
 
+SYSTEM = "postgresql"
+
+
 def of(span: ReadableSpan) -> dict[str, object]:
     """Return the attributes of a span."""
     return dict(span.attributes or {})
@@ -71,25 +74,25 @@ def of(span: ReadableSpan) -> dict[str, object]:
 
 def test_spans_have_the_times_of_the_document_to_the_nanosecond() -> None:
     document = made()
-    root, *children = spans(document, 1_000)
+    root, *children = spans(document, 1_000, SYSTEM)
     assert (root.start_time, root.end_time) == (document["started_ns"] + 1_000, document["ended_ns"] + 1_000)
     for span, stage in zip(children, document["stages"], strict=True):
         assert (span.start_time, span.end_time) == (stage["start_ns"] + 1_000, stage["end_ns"] + 1_000)
 
 
 def test_spans_stand_in_each_other_as_stages_do() -> None:
-    root, session, sql, send = spans(made(), 0)
+    root, session, sql, send = spans(made(), 0, SYSTEM)
     assert root.context is not None
     assert root.parent is not None
     assert format(root.context.trace_id, "032x") == TRACE_ID
     assert (format(root.parent.span_id, "016x"), root.parent.is_remote) == (CALLER, True)
     assert (session.parent, sql.parent, send.parent) == (root.context, session.context, root.context)
     assert len({span.context.span_id for span in (root, session, sql, send) if span.context is not None}) == 4
-    assert [span.context for span in spans(made(), 5)] == [span.context for span in (root, session, sql, send)]
+    assert [span.context for span in spans(made(), 5, SYSTEM)] == [span.context for span in (root, session, sql, send)]
 
 
 def test_spans_tell_sizes_and_numbers() -> None:
-    root, session, sql, send = spans(made(), 0)
+    root, session, sql, send = spans(made(), 0, SYSTEM)
     assert (root.name, root.kind.name, of(root)["http.route"]) == ("GET /db", "SERVER", "/db")
     assert of(session)["wsgi_vs_asgi.isolation_level"] == "READ COMMITTED"
     assert (sql.name, of(sql)["db.response.returned_rows"]) == ("sql", 7)
@@ -108,11 +111,16 @@ def test_spans_tell_sizes_and_numbers() -> None:
     assert of(send)["error.type"] == "BrokenPipeError"
 
 
+def test_spans_at_the_database_name_its_kind() -> None:
+    kinds = [of(span).get("db.system.name") for span in spans(made(), 0, "mariadb")]
+    assert kinds == [None, None, "mariadb", None]
+
+
 @pytest.mark.parametrize("reveals_values", [False, True])
 def test_spans_hold_no_value(reveals_values: bool) -> None:
     """Also where the client asked to see its own: the receiver is somebody else."""
     document: TraceDocument = {**made(), "target": f"/db/{SECRET}?{SECRET}", "reveals_values": reveals_values}
-    assert SECRET not in "".join(span.to_json() for span in spans(document, 0))
+    assert SECRET not in "".join(span.to_json() for span in spans(document, 0, SYSTEM))
 
 
 @pytest.mark.parametrize(
@@ -121,14 +129,14 @@ def test_spans_hold_no_value(reveals_values: bool) -> None:
 )
 def test_status_of_the_request(status: int, error: str | None, expected: str | None) -> None:
     """A 404 is the client's error, and a server's span is none for it."""
-    root = spans({**made(), "status": status, "error": error}, 0)[0]
+    root = spans({**made(), "status": status, "error": error}, 0, SYSTEM)[0]
     assert of(root)["http.response.status_code"] == status
     assert of(root).get("error.type") == expected
     assert root.status.status_code is (StatusCode.UNSET if expected is None else StatusCode.ERROR)
 
 
 def test_client_chooses_no_name() -> None:
-    root = spans({**made(), "method": SECRET, "template": None, "parent_span_id": None}, 0)[0]
+    root = spans({**made(), "method": SECRET, "template": None, "parent_span_id": None}, 0, SYSTEM)[0]
     assert (root.name, of(root)["http.request.method"], root.parent) == ("HTTP", "_OTHER", None)
     assert SECRET not in root.to_json()
 
@@ -188,7 +196,7 @@ def test_failure_of_the_sender_is_not_its_end(caplog: pytest.LogCaptureFixture) 
 
 def test_reason_of_the_sdk_is_handed_on_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with receiving(status=400) as receiver:
-        assert "400" in str(connect(receiver.endpoint)([made()]))
+        assert "400" in str(connect(receiver.endpoint, SYSTEM)([made()]))
     assert caplog.records == []
 
 

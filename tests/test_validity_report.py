@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -201,6 +202,43 @@ def test_newest_is_that_of_this_machine_and_whole(tmp_path: Path) -> None:
     newest = files.newest(tmp_path, MANIFEST)
     assert newest is not None
     assert newest.manifest.time_utc == "2026-11-21T00:00:00+00:00"
+
+
+def test_part_that_is_repeated_alone_makes_the_rest_whole_again(tmp_path: Path) -> None:
+    def write(time_utc: str, found: Validation, **manifest: Any) -> None:
+        made = replace(found.manifest, time_utc=time_utc, git_dirty=False, **manifest)
+        place = results.open_directory(tmp_path, files.NAME, time_utc)
+        files.write(replace(found, manifest=made), place / results.RESULT)
+
+    now = replace(MANIFEST, time_utc="2026-11-25T00:00:00+00:00", git_dirty=False)
+    empty = Validation(now, is_quick=False)
+    assert files.with_earlier(empty, tmp_path, ["d"]) == empty
+    write("2026-11-20T00:00:00+00:00", FOUND)
+    write("2026-11-21T00:00:00+00:00", FOUND, git_commit="0" * 40)
+    write("2026-11-22T00:00:00+00:00", replace(FOUND, is_quick=True))
+    write("2026-11-23T00:00:00+00:00", FOUND, cores=64)
+    found = files.with_earlier(empty, tmp_path, ["d"])
+    assert (found.delays, found.same, found.planted, found.wrk) == (FOUND.delays, FOUND.same, FOUND.planted, None)
+    assert found.earlier == dict.fromkeys("abc", "2026-11-20T00:00:00+00:00")
+    write("2026-11-24T00:00:00+00:00", replace(found, wrk=FOUND.wrk))
+    again = files.with_earlier(empty, tmp_path, ["a"])
+    assert again.earlier == {
+        "b": "2026-11-20T00:00:00+00:00",
+        "c": "2026-11-20T00:00:00+00:00",
+        "d": "2026-11-24T00:00:00+00:00",
+    }
+    assert files.newest(tmp_path, now) == replace(
+        found, wrk=FOUND.wrk, manifest=replace(now, time_utc="2026-11-24T00:00:00+00:00")
+    )
+    for other in (replace(empty, is_quick=True), replace(empty, manifest=replace(now, git_dirty=True))):
+        assert files.with_earlier(other, tmp_path, ["d"]) == other
+
+
+def test_parts_taken_over_are_told_by_their_time() -> None:
+    text = printed(replace(FOUND, earlier={"b": "2026-11-20T08:30:00+00:00"}))
+    assert "b Each edition against itself fails 3 min 20 s, at 2026-11-20 08:30" in text
+    assert "b) Each edition against itself" not in text
+    assert "a) Known delays and a stall" in text
 
 
 def test_page_of_a_comparison_has_the_validation_beside_it(tmp_path: Path) -> None:

@@ -13,12 +13,15 @@ from .app import database
 from .app import messages
 from .app import progress
 
+OneEdition = Annotated[Edition | None, typer.Option(help="Only this edition")]
+Seed = Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")]
+
 
 def bench_services(
     rounds: Annotated[int | None, typer.Option(min=3, help="Rounds; more make narrower intervals")] = None,
-    edition: Annotated[Edition | None, typer.Option(help="Only this edition")] = None,
-    scenario: Annotated[str | None, typer.Option(help="Only this scenario, as fortunes")] = None,
-    seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+    edition: OneEdition = None,
+    scenario: Annotated[str | None, typer.Option(help="Only these scenarios, as db,fortunes")] = None,
+    seed: Seed = 1,
 ) -> None:
     """Compare each edition's CPU per request with a raw driver's under the same server."""
     from ..lab import editions
@@ -26,8 +29,10 @@ def bench_services(
     from ..report.table import print_bench
 
     names = [each.name for each in SCENARIOS]
-    if scenario not in (None, *names):
-        raise UsageError(f"There is no scenario {scenario} here", why=f"there are {', '.join(names)}")
+    chosen = names if scenario is None else scenario.split(",")
+    for each in chosen:
+        if each not in names:
+            raise UsageError(f"There is no scenario {each!r} here", why=f"there are {', '.join(names)}")
     settings = config.load()
     with database(settings, postgresql_for="A comparison with raw drivers") as url:
         measured = editions.bench_editions(
@@ -36,7 +41,7 @@ def bench_services(
             seed=seed,
             rounds=rounds,
             edition=edition,
-            scenario=scenario,
+            scenarios=chosen,
             directory=RESULTS,
             progress=progress,
         )
@@ -45,9 +50,9 @@ def bench_services(
 
 def bench_trace(
     starts: Annotated[int | None, typer.Option(min=3, help="Starts of each service; more narrow the intervals")] = None,
-    edition: Annotated[Edition | None, typer.Option(help="Only this edition")] = None,
+    edition: OneEdition = None,
     target: Annotated[str | None, typer.Option(help="Only this request: /plaintext or /db")] = None,
-    seed: Annotated[int, typer.Option(help="Fixes the order of slices and the resampling")] = 1,
+    seed: Seed = 1,
 ) -> None:
     """Compare each edition's CPU per request with its own without the hooks of tracing."""
     from ..lab import editions

@@ -1,5 +1,6 @@
 """The measurements of the two editions, from settings to result: which services, which load, which manifest."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -116,7 +117,7 @@ def bench_editions(
     seed: int,
     rounds: int | None,
     edition: Edition | None,
-    scenario: str | None,
+    scenarios: Collection[str],
     directory: Path,
     progress: Progress,
 ) -> tuple[Comparison, ...]:
@@ -128,7 +129,7 @@ def bench_editions(
         seed: Fixes order and resampling.
         rounds: Rounds per scenario; None for the default.
         edition: The only one to measure; None for both.
-        scenario: Name of what alone is sent; None for all.
+        scenarios: Names of what is sent.
         directory: Where the results are written.
         progress: Called with one line at each step.
 
@@ -141,7 +142,7 @@ def bench_editions(
         make_manifest=lambda: make_manifest(settings, url, seed, choose_cores()),
         control_database_url=url,
         editions=(edition,) if edition else ("wsgi", "asgi"),
-        scenarios=[each for each in bench_services.SCENARIOS if scenario in (None, each.name)],
+        scenarios=[each for each in bench_services.SCENARIOS if each.name in scenarios],
         timing=timing if rounds is None else replace(timing, rounds=rounds),
         directory=directory,
         progress=progress,

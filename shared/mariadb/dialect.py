@@ -7,7 +7,9 @@ sent when a session takes its connection or gives it back. Loaded by name when a
 import asyncio
 from collections.abc import AsyncIterator
 from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from datetime import UTC
 from datetime import datetime
 from typing import Any
@@ -30,6 +32,8 @@ from .statements import counterpart
 # The client library's numbers for a server that cannot be reached, and for one that is gone.
 CANNOT_CONNECT = 2003
 LOST = 2013
+# The server's number for a variable that it does not know, as MySQL does not know MariaDB's.
+UNKNOWN_VARIABLE = 1193
 # Compared byte by byte, trailing blanks included, as PostgreSQL compares for equality.
 COLLATION = "utf8mb4_nopad_bin"
 
@@ -107,7 +111,8 @@ class Pymysql(_MariaDB, MySQLDialect_pymysql):
         if "ssl" not in options:
             # It would try TLS unasked, and read the system's certificates for each connection.
             options["ssl_disabled"] = True
-        connection: Any = super().connect(*arguments, read_timeout=limit_s, write_timeout=limit_s, **options)
+        with _of_mariadb(self.loaded_dbapi):
+            connection: Any = super().connect(*arguments, read_timeout=limit_s, write_timeout=limit_s, **options)
         # Both alike, so that the driver does not switch the socket's time-out at each turn.
         connection._read_timeout = connection._write_timeout = answer_timeout_s
         return connection
@@ -160,7 +165,8 @@ class Aiomysql(_MariaDB, MySQLDialect_aiomysql):
         async def connected() -> Any:
             try:
                 async with asyncio.timeout(options.get("connect_timeout")):
-                    found = await module.aiomysql.connect(*arguments, **options)
+                    with _of_mariadb(module):
+                        found = await module.aiomysql.connect(*arguments, **options)
             except TimeoutError as error:
                 raise module.OperationalError(CANNOT_CONNECT, "The server does not answer") from error
             found.answer_timeout_s = answer_timeout_s
@@ -171,6 +177,18 @@ class Aiomysql(_MariaDB, MySQLDialect_aiomysql):
     def do_terminate(self, dbapi_connection: Any) -> None:
         """Close a connection that will not be used again, without waiting."""
         dbapi_connection.driver_connection.close()
+
+
+@contextmanager
+def _of_mariadb(module: Any) -> Iterator[None]:
+    """Say of a server that is no MariaDB, or too old a one, that it cannot be used; MySQL is one."""
+    try:
+        yield
+    except module.OperationalError as error:
+        if error.args[0] != UNKNOWN_VARIABLE:
+            raise
+        why = f"The server is no MariaDB of version 10.6 or newer: {error.args[1]}"
+        raise module.OperationalError(CANNOT_CONNECT, why) from error
 
 
 def is_in_transaction(driver_connection: Any) -> bool:

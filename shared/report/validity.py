@@ -13,6 +13,7 @@ from shared.lab.validity.plan import PartPlan
 from shared.lab.validity.result import Coverage
 from shared.lab.validity.result import DelaysPart
 from shared.lab.validity.result import Known
+from shared.lab.validity.result import PartName
 from shared.lab.validity.result import PlantedPart
 from shared.lab.validity.result import SamePart
 from shared.lab.validity.result import Share
@@ -54,13 +55,15 @@ def print_plan(plans: Sequence[PartPlan], stream: TextIO) -> None:
 
 
 def print_validation(found: Validation, stream: TextIO) -> None:
-    """Print the table of every part that was run, and the outcome of all."""
+    """Print the table of every part that was run now, and the outcome of all."""
+    kept = [_title(name) for name in found.earlier]
     for sheet in (*sheets(found), outcome_sheet(found)):
-        draw(sheet, stream)
+        if sheet.title not in kept:
+            draw(sheet, stream)
 
 
 def sheets(found: Validation) -> tuple[Sheet, ...]:
-    """Return the table of every part that was run."""
+    """Return the table of every part."""
     made = (
         delays_sheet(found.delays) if found.delays is not None else None,
         same_sheet(found.same) if found.same is not None else None,
@@ -73,7 +76,7 @@ def sheets(found: Validation) -> tuple[Sheet, ...]:
 def outcome_sheet(found: Validation) -> Sheet:
     """Return the last table: every part's verdict in a line."""
     rows = [
-        Row((name, TITLES[name], found.verdicts[name], format.duration(part.seconds)), ())
+        Row((name, TITLES[name], found.verdicts[name], _took(found, name, part.seconds)), ())
         for name, part in found.parts.items()
         if part is not None
     ]
@@ -87,6 +90,11 @@ def outcome_sheet(found: Validation) -> Sheet:
     return Sheet(
         "Is this instrument to be believed?", ("part", "shows", "verdict", "took"), tuple(rows), (), tuple(notes)
     )
+
+
+def _took(found: Validation, name: PartName, seconds: float) -> str:
+    earlier = found.earlier.get(name)
+    return format.duration(seconds) + (f", at {earlier[:16].replace('T', ' ')}" if earlier else "")
 
 
 def line(found: Validation | None) -> str:

@@ -71,12 +71,13 @@ def epoch_offset_ns() -> int:
     return _offset_ns
 
 
-def spans(found: TraceDocument, offset_ns: int) -> list[ReadableSpan]:
+def spans(found: TraceDocument, offset_ns: int, system: str) -> list[ReadableSpan]:
     """Return the spans of a trace, the request's first.
 
     Args:
         found: The trace.
         offset_ns: Added to its times.
+        system: The database's kind by the semantic conventions: postgresql or mariadb.
     """
     redactor = Redactor(found["template"], None, reveals_values=False)
     resource = _resource(found["edition"], found["process_id"])
@@ -106,7 +107,7 @@ def spans(found: TraceDocument, offset_ns: int) -> list[ReadableSpan]:
                 context=context,
                 parent=root if stage["parent"] is None else contexts[stage["parent"]],
                 resource=resource,
-                attributes=dict(_stage_attributes(stage, redactor)),
+                attributes=dict(_stage_attributes(stage, redactor, system)),
                 kind=SpanKind.CLIENT if stage["name"] in AT_DATABASE else SpanKind.INTERNAL,
                 status=_status(stage["facts"].get("error")),
                 start_time=stage["start_ns"] + offset_ns,
@@ -117,12 +118,13 @@ def spans(found: TraceDocument, offset_ns: int) -> list[ReadableSpan]:
     return made
 
 
-def connect(endpoint: str) -> Deliver:
+def connect(endpoint: str, system: str) -> Deliver:
     """Return what sends traces to a receiver.
 
     Args:
         endpoint: Its URL, path included. Of the SDK's own settings, those for headers, certificates and compression
             (OTEL_EXPORTER_OTLP_...) hold as well.
+        system: The database's kind, as `spans` takes it.
     """
     failures = _Failures()
     # The exporter would import what makes a session only now, in the midst of requests.
@@ -130,7 +132,7 @@ def connect(endpoint: str) -> Deliver:
 
     def deliver(batch: Sequence[TraceDocument]) -> str | None:
         failures.last = ""
-        made = [span for found in batch for span in spans(found, epoch_offset_ns())]
+        made = [span for found in batch for span in spans(found, epoch_offset_ns(), system)]
         if exporter.export(made) is SpanExportResult.SUCCESS:
             return None
         return failures.last or "no reason given"
@@ -215,11 +217,11 @@ def _root_attributes(found: TraceDocument, redactor: Redactor) -> dict[str, Any]
     return {key: value for key, value in attributes.items() if value is not None}
 
 
-def _stage_attributes(stage: StageDocument, redactor: Redactor) -> Iterator[tuple[str, Any]]:
+def _stage_attributes(stage: StageDocument, redactor: Redactor, system: str) -> Iterator[tuple[str, Any]]:
     yield PREFIX + "worker", stage["worker"]
     yield PREFIX + "own_ns", stage["own_ns"]
     if stage["name"] in AT_DATABASE:
-        yield "db.system.name", "postgresql"
+        yield "db.system.name", system
     facts = stage["facts"]
     plain = {key: value for key, value in facts.items() if isinstance(value, bool | int | float | str)}
     for key, value in redactor.facts(plain).items():

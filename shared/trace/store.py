@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from shared.config import Settings
 from shared.config import mask
 from shared.contract import CONTRACT
+from shared.engine import is_mariadb
 
 from . import sender
 from .build import document
@@ -229,30 +230,32 @@ _stores: WeakSet[Store] = WeakSet()
 
 @lru_cache(maxsize=8)
 def _store(
-    directory: Path, most_entries: int, most_bytes: int, longest_age_s: float, endpoint: SecretStr | None
+    directory: Path, most_entries: int, most_bytes: int, longest_age_s: float, endpoint: SecretStr | None, system: str
 ) -> Store:
-    export = None if endpoint is None else _sender(endpoint).put
+    export = None if endpoint is None else _sender(endpoint, system).put
     return Store(directory, most_entries, most_bytes, longest_age_s, export=export)
 
 
-def _sender(endpoint: SecretStr) -> Sender:
+def _sender(endpoint: SecretStr, system: str) -> Sender:
     def connect() -> Deliver:
         # The libraries are an extra.
         from . import otlp
 
-        return otlp.connect(endpoint.get_secret_value())
+        return otlp.connect(endpoint.get_secret_value(), system)
 
     return Sender(mask("trace_otlp_endpoint", endpoint), connect)
 
 
 def open_store(settings: Settings) -> Store:
     """Return the store of a project's settings, the same one for all of a process."""
+    url = settings.database_url
     return _store(
         traces_directory(settings),
         settings.trace_entries,
         settings.trace_bytes,
         settings.trace_age,
         settings.trace_otlp_endpoint,
+        "mariadb" if url is not None and is_mariadb(url.get_secret_value()) else "postgresql",
     )
 
 

@@ -1,13 +1,17 @@
 """Validations as files, and the newest one that was made on this machine."""
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from shared.errors import UsageError
 from shared.lab.results import directory as results
 from shared.lab.results.record import Manifest
 from shared.lab.validity.document import parse
+from shared.lab.validity.result import PARTS
+from shared.lab.validity.result import PartName
 from shared.lab.validity.result import Validation
 
 NAME = "validate"
@@ -43,6 +47,38 @@ def newest(root: Path, manifest: Manifest) -> Validation | None:
     cannot be read is none.
     """
     return next((found for found in _readable(root) if _is_whole(found) and _is_of(found, manifest)), None)
+
+
+def with_earlier(found: Validation, root: Path, parts: Collection[PartName]) -> Validation:
+    """Return a validation that is about to be run, with what an earlier one of its commit says of all other parts.
+
+    So a part that was undecided can be repeated alone, with more time, and the outcome is a whole one again. Nothing is
+    taken over where files differ from the commit, or from or to a short form.
+
+    Args:
+        found: The validation, without any part.
+        root: Where results are.
+        parts: The parts that will be run.
+    """
+    manifest = found.manifest
+    if found.is_quick or manifest.git_commit is None or manifest.git_dirty:
+        return found
+    for before in _readable(root):
+        theirs = before.manifest
+        if before.is_quick or theirs.git_dirty or theirs.git_commit != manifest.git_commit:
+            continue
+        if not _is_of(before, manifest):
+            continue
+        kept: list[PartName] = [name for name in PARTS if name not in parts and before.parts[name] is not None]
+        return replace(
+            found,
+            delays=before.delays if "a" in kept else None,
+            same=before.same if "b" in kept else None,
+            planted=before.planted if "c" in kept else None,
+            wrk=before.wrk if "d" in kept else None,
+            earlier={name: before.earlier.get(name, theirs.time_utc) for name in kept},
+        )
+    return found
 
 
 def _readable(root: Path) -> Iterator[Validation]:

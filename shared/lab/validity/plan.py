@@ -65,7 +65,7 @@ FULL = Sizes(
     wrk_slice_s=1,
     wrk_least_rounds=8,
     wrk_most_rounds=120,
-    wrk_pace_rounds=12,
+    wrk_pace_rounds=8,
 )
 # Shows that every part works; too few starts and repetitions to say how often something holds.
 QUICK = Sizes(

@@ -1,6 +1,8 @@
 """The record of a validation: what the instrument was shown, what it said, and whether the two agree."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Literal
 
 from shared.config import Edition
@@ -287,7 +289,7 @@ class PlantedPart:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Everything one validation found; a part that was not asked for is None.
+    """Everything one validation found; a part that was neither asked for nor taken over is None.
 
     Attributes:
         manifest: Where, when and with what.
@@ -296,6 +298,7 @@ class Validation:
         same: Part b.
         planted: Part c.
         wrk: Part d.
+        earlier: When those parts were run that are taken over from an earlier validation of the same commit (UTC).
         kind: What this record is.
         schema_version: Version of this record.
     """
@@ -306,6 +309,7 @@ class Validation:
     same: SamePart | None = None
     planted: PlantedPart | None = None
     wrk: WrkPart | None = None
+    earlier: Mapping[PartName, str] = field(default_factory=dict)
     kind: Literal["validate"] = "validate"
     schema_version: int = SCHEMA_VERSION
 

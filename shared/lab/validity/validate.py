@@ -18,6 +18,7 @@ from shared.lab.validity import delays
 from shared.lab.validity import planted
 from shared.lab.validity import same
 from shared.lab.validity.files import NAME
+from shared.lab.validity.files import with_earlier
 from shared.lab.validity.files import write
 from shared.lab.validity.plan import BUDGET_S
 from shared.lab.validity.plan import FULL
@@ -40,6 +41,8 @@ def run(
 ) -> tuple[Validation, Path]:
     """Run the parts asked for; write the result after each of them, and return it and where it is.
 
+    What an earlier validation of the same commit says of other parts is kept beside them.
+
     Args:
         parts: Which.
         environ: Environment variables for every service; DATABASE_URL among them.
@@ -54,7 +57,7 @@ def run(
     """
     sizes = QUICK if is_quick else FULL
     until = monotonic() + BUDGET_S
-    found = Validation(manifest, is_quick)
+    found = with_earlier(Validation(manifest, is_quick), directory, parts)
     with results.opened(directory, NAME, manifest.time_utc) as place:
         path = place / results.RESULT
         if "a" in parts:
