@@ -326,7 +326,7 @@ class TestWrk:
 
 def test_plan_stays_under_ten_minutes_and_the_short_form_under_four() -> None:
     assert sum(plan.seconds for plan in make_plan(FULL, PARTS)) < 600
-    assert sum(plan.seconds for plan in make_plan(QUICK, PARTS)) < 240
+    assert sum(plan.seconds for plan in make_plan(QUICK, PARTS)) < 200
     assert [plan.part for plan in make_plan(FULL, ("b", "d"))] == ["b", "d"]
 
 

@@ -15,6 +15,7 @@ from shared.lab.planning.plan import Timing
 from shared.lab.services.process import Service
 from shared.lab.services.process import ServiceSpec
 from shared.lab.services.process import choose_cores
+from shared.lab.validity import agreement
 from shared.lab.validity import delays
 from shared.lab.validity import planted
 from shared.lab.validity import same
@@ -108,14 +109,42 @@ def test_wrong_words_are_refused(words: tuple[str, ...], text: str) -> None:
     assert re.search(text, done.stderr)
 
 
-@pytest.mark.slow
-def test_wrk_and_our_client_see_the_same_delay() -> None:
-    """Every answer takes 20 ms: 8 connections make at most 400 a second, and a busy machine makes fewer in both."""
-    program = wrk.find()
-    if program is None:
+@pytest.fixture
+def program() -> str:
+    """Return wrk's path."""
+    found = wrk.find()
+    if found is None:
         if os.environ.get("CI") == "true":
             pytest.fail("wrk is not installed")
         pytest.skip("wrk is not installed")
+    return found
+
+
+@pytest.mark.slow
+def test_wrk_and_our_client_load_both_services_in_turn(database_url: str, program: str) -> None:
+    """Six pairs decide nothing on a busy machine; that every figure is of the same requests is what is shown."""
+    sizes = replace(QUICK, wrk_least_rounds=6, wrk_most_rounds=6, wrk_pace_rounds=6)
+    environ = {"DATABASE_URL": database_url, "TRACE": "0"}
+    part = agreement.run(environ=environ, seed=1, sizes=sizes, until=0.0, progress=lambda _: None)
+    assert part.wrk == wrk.version(program)
+    assert [(each.edition, each.scenario) for each in part.agreements] == [("asgi", "/db"), ("wsgi", "/db")]
+    for each in part.agreements:
+        assert [(figure.figure, figure.ratio.rounds) for figure in each.figures] == [("rps", 6), ("p50", 6), ("p99", 6)]
+        assert 0.5 < each.figures[0].ratio.value < 2
+        assert 0.5 < each.figures[1].ratio.value < 2
+        assert 0.5 < each.server_cpu.value < 2
+        assert each.wrk_rps > 50
+    assert part.pace is not None
+    assert (part.pace.edition, part.pace.scenario) == ("asgi", "/plaintext")
+    for ratios in (part.pace.ours, part.pace.paused):
+        assert ratios.rps.rounds == ratios.server_cpu.rounds == 6
+        assert 0.4 < ratios.rps.value < 2.5
+        assert 0.4 < ratios.server_cpu.value < 2.5
+
+
+@pytest.mark.slow
+def test_wrk_and_our_client_see_the_same_delay(program: str) -> None:
+    """Every answer takes 20 ms: 8 connections make at most 400 a second, and a busy machine makes fewer in both."""
     assert "4." in wrk.version(program)
     argv = (sys.executable, "-m", "shared.lab.validity.scripted", "{port}", "1")
     with Service(ServiceSpec("scripted", argv, {})) as service:

@@ -141,10 +141,15 @@ def run(
         for each in turns:
             each.clients.ours()  # warms the service up
         generator = random.Random(seed)
-        asgi = turns[0].clients
-        paced = pace.run(
-            replace(asgi, scenario=SCENARIOS[0]), rounds=sizes.wrk_pace_rounds, generator=generator, progress=progress
-        )
+        paced = None
+        if sizes.wrk_pace_rounds:
+            paced = pace.run(
+                CELLS[0][0],
+                replace(turns[0].clients, scenario=SCENARIOS[0]),
+                rounds=sizes.wrk_pace_rounds,
+                generator=generator,
+                progress=progress,
+            )
         while waiting := [each for each in turns if not each.is_decided]:
             done = sum(len(each.pairs) for each in turns)
             is_looked_at = all(len(each.pairs) >= sizes.wrk_least_rounds for each in turns)

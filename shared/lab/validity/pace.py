@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from shared.config import Edition
 from shared.lab.validity.clients import BothClients
 from shared.lab.validity.typical import typical_ratio
 from shared.lab.validity.wrk import Figures
@@ -21,11 +22,19 @@ from shared.lab.validity.wrk_result import PaceRatios
 PAUSE_S = 25e-6
 
 
-def run(clients: BothClients, *, rounds: int, generator: random.Random, progress: Callable[[str], None]) -> Pace:
+def run(
+    edition: Edition,
+    clients: BothClients,
+    *,
+    rounds: int,
+    generator: random.Random,
+    progress: Callable[[str], None],
+) -> Pace:
     """Run a slice of our client, of wrk, and of wrk with pauses in each round, in random order.
 
     Args:
-        clients: Both clients on a service that is warm.
+        edition: Which service they are on.
+        clients: Both clients on it; it is warm.
         rounds: At least six.
         generator: Of the order.
         progress: Called with one line for each round.
@@ -48,4 +57,4 @@ def run(clients: BothClients, *, rounds: int, generator: random.Random, progress
     def over_wrk(name: str) -> PaceRatios:
         return PaceRatios(typical_ratio(rps[name], rps["wrk"]), typical_ratio(cpu_s[name], cpu_s["wrk"]))
 
-    return Pace("asgi", clients.scenario.name, PAUSE_S, over_wrk("ours"), over_wrk("paused"))
+    return Pace(edition, clients.scenario.name, PAUSE_S, over_wrk("ours"), over_wrk("paused"))

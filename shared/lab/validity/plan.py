@@ -36,7 +36,7 @@ class Sizes:
         wrk_least_rounds: Part d: pairs of slices before the intervals are looked at.
         wrk_most_rounds: Part d: pairs of slices for each service after which it ends undecided; those that one does not
             need are left to the other. Time may end it before (`BUDGET_S`).
-        wrk_pace_rounds: Part d: rounds of the measurement of the client's pace, three slices each.
+        wrk_pace_rounds: Part d: rounds of the measurement of the client's pace, three slices each; none if 0.
     """
 
     delay_rounds: int
@@ -79,7 +79,7 @@ QUICK = Sizes(
     wrk_slice_s=1,
     wrk_least_rounds=6,
     wrk_most_rounds=8,
-    wrk_pace_rounds=6,
+    wrk_pace_rounds=0,
 )
 
 
@@ -149,7 +149,8 @@ def _all(sizes: Sizes) -> tuple[PartPlan, ...]:
         PartPlan(
             "d",
             "the load client agrees with wrk",
-            f"{sizes.wrk_pace_rounds} rounds for the client's pace, at most {2 * sizes.wrk_most_rounds} pairs",
+            (f"{sizes.wrk_pace_rounds} rounds for the client's pace, " if sizes.wrk_pace_rounds else "")
+            + f"at most {2 * sizes.wrk_most_rounds} pairs",
             seconds["d"],
         ),
     )
