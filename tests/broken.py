@@ -5,8 +5,11 @@ Functions are exchanged before the application starts, which finds them by their
 
 import importlib
 import sys
+from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
+from shared import schemas
 from shared.serving import main
 
 SECRET = "hunter2-in-an-exception"
@@ -24,15 +27,30 @@ def _returning(result: Any, *, is_async: bool) -> Any:
     return coroutine if is_async else function
 
 
-# Answers of the wrong shape, by endpoint: another member, a text for a number, a lost member, null, no text.
+def _streaming(chunk: Any, *, is_async: bool) -> Any:
+    def generator(first: Any, parameters: Any) -> Iterator[Any]:
+        yield chunk
+
+    async def async_generator(first: Any, parameters: Any) -> AsyncIterator[Any]:
+        yield chunk
+
+    return async_generator if is_async else generator
+
+
+# Answers of the wrong shape, by endpoint: another member, a text for a number, a lost member, null, no text, a model
+# and a dataclass that were made without a check.
 WRONG: dict[str, Any] = {
     "json": {"greeting": "Hello"},
     "db": {"id": "1", "randomNumber": 2},
     "queries": [{"id": 1}],
     "docs": None,
     "plaintext": 5,
+    "wait": schemas.Waited.model_construct(seconds="soon"),  # type: ignore[arg-type]  # the same
+    "echo": schemas.BodyBytes(body="text", content_type="text/plain"),  # type: ignore[arg-type]  # what is to be refused
     "cpu": RuntimeError(SECRET),
 }
+# Chunks that are no bytes.
+WRONG_CHUNKS: dict[str, Any] = {"pattern": "text", "stream": None}
 
 
 if __name__ == "__main__":
@@ -40,5 +58,7 @@ if __name__ == "__main__":
     endpoints = importlib.import_module(f"{edition}_app.endpoints")
     for name, result in WRONG.items():
         setattr(endpoints, name, _returning(result, is_async=edition == "asgi"))
+    for name, chunk in WRONG_CHUNKS.items():
+        setattr(endpoints, name, _streaming(chunk, is_async=edition == "asgi"))
     server = importlib.import_module(f"{edition}_app.server")
     sys.exit(main("wsgi" if edition == "wsgi" else "asgi", server.serve))

@@ -19,6 +19,7 @@ from shared.lab.services.process import free_port
 from shared.twins import ROOT
 from tests.broken import SECRET
 from tests.broken import WRONG
+from tests.broken import WRONG_CHUNKS
 from tests.conftest import NO_TLS
 from tests.conftest import ServiceFactory
 from tests.examples import example
@@ -142,11 +143,11 @@ def broken(database_url: str, edition: Edition, tmp_path: Path) -> Iterator[Serv
 def test_wrong_shapes_and_bugs_are_500(broken: Service) -> None:
     """An answer that is not the contract's is never sent."""
     with httpx.Client(base_url=broken.url, verify=NO_TLS) as client:
-        for name in WRONG:
-            target = example(name, 1).target
-            answer = client.get(target)
-            assert_problem(answer, BUG | {"instance": target.partition("?")[0]})
-            assert client.head(target).status_code == 500
+        for name in [*WRONG, *WRONG_CHUNKS]:
+            request = example(name, 1)
+            assert_problem(request.send(client), BUG | {"instance": request.target.partition("?")[0]})
+            if request.method == "GET":
+                assert client.head(request.target).status_code == 500
         assert client.get("/livez").status_code == 200
 
 

@@ -206,7 +206,7 @@ def test_newest_is_that_of_this_machine_and_whole(tmp_path: Path) -> None:
 
 def test_part_that_is_repeated_alone_makes_the_rest_whole_again(tmp_path: Path) -> None:
     def write(time_utc: str, found: Validation, **manifest: Any) -> None:
-        made = replace(found.manifest, time_utc=time_utc, git_dirty=False, **manifest)
+        made = replace(found.manifest, **{"time_utc": time_utc, "git_dirty": False, **manifest})
         place = results.open_directory(tmp_path, files.NAME, time_utc)
         files.write(replace(found, manifest=made), place / results.RESULT)
 
@@ -217,6 +217,7 @@ def test_part_that_is_repeated_alone_makes_the_rest_whole_again(tmp_path: Path) 
     write("2026-11-21T00:00:00+00:00", FOUND, git_commit="0" * 40)
     write("2026-11-22T00:00:00+00:00", replace(FOUND, is_quick=True))
     write("2026-11-23T00:00:00+00:00", FOUND, cores=64)
+    write("2026-11-23T12:00:00+00:00", FOUND, git_dirty=True)
     found = files.with_earlier(empty, tmp_path, ["d"])
     assert (found.delays, found.same, found.planted, found.wrk) == (FOUND.delays, FOUND.same, FOUND.planted, None)
     assert found.earlier == dict.fromkeys("abc", "2026-11-20T00:00:00+00:00")
