@@ -96,8 +96,8 @@ database-reset: $(READY) ## Drop and seed the project's tables anew
 	@$(RUN) database-reset $(ARGS)
 
 ##@ Develop
-# Each of the two has a database and services of its own; the tests of a file share theirs.
-PARALLEL ?= -n 2 --dist loadfile
+# Each of the three has a database and services of its own; the tests of a file share theirs. Many of them wait.
+PARALLEL ?= -n 3 --dist loadfile
 .PHONY: test
 test: lint ## Run lint, types and every test
 	@$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)

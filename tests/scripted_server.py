@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Awaitable
 from collections.abc import Callable
@@ -51,30 +52,33 @@ class ScriptedServer:
         self.port = server.sockets[0].getsockname()[1]
         self.started.set()
         await self._end.wait()
-        server.close()
-        # A client may have connected just now: go on until nobody is left. The loop's own task that takes it in is not
-        # cancelled, for then nobody would close its socket.
+        # A client may have connected just now: take nobody else in, and go on until nobody is left, looking again soon,
+        # for who is being taken in follows no script yet. The loop's own task that takes it in is not cancelled, and
+        # the server not closed before it ends, for then nobody would close its socket.
+        (listener,) = server.sockets
+        self._loop.remove_reader(listener.fileno())
+        listener.shutdown(socket.SHUT_RDWR)
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in tasks & self._following:
                 task.cancel()
-            await asyncio.wait(tasks)
-            await asyncio.sleep(0)
+            await asyncio.wait(tasks, timeout=0.01)
+        server.close()
+        await asyncio.sleep(0)
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._following.add(asyncio.current_task())
-        try:
-            while not writer.is_closing():
-                self.heads.append(await reader.readuntil(b"\r\n\r\n"))
-                self.requests += 1
-                await self.script(reader, writer, self.requests)
         # The stream's own callback cannot take a cancelled task, so `stop` ends here too.
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                while not writer.is_closing():
+                    self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+                    self.requests += 1
+                    await self.script(reader, writer, self.requests)
             writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
+            await writer.wait_closed()
+        # What its client did not take would keep the socket open.
+        writer.transport.abort()
 
 
 @contextmanager
@@ -89,3 +93,4 @@ def serving(script: Script) -> Iterator[ScriptedServer]:
     finally:
         server.stop()
         thread.join(5)
+        assert not thread.is_alive()
