@@ -138,6 +138,16 @@ def test_command_that_does_not_exist_is_named() -> None:
         pass
 
 
+def test_process_that_has_ended_listens_nowhere() -> None:
+    """Nobody has waited for it yet; an ordinary user may not see its files any more."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert not usage.listens([ended.pid], 8001)
+    finally:
+        ended.wait()
+
+
 def test_taken_port_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with Service(SPEC) as first:
         ports = iter([first.port])

@@ -62,7 +62,8 @@ def peak_bytes(pids: Iterable[int]) -> int:
 def listens(pids: Iterable[int], port: int) -> bool:
     """Return whether one of the processes listens on a TCP port."""
     for pid in pids:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        # The kernel shows what a process that is ending has open to root alone, even before it says that it is gone.
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             for socket in psutil.Process(pid).net_connections("tcp"):
                 if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port:
                     return True
