@@ -29,7 +29,16 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 BACKLOG = 2_048
 
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-BPF_RETURN = 0x06
+# A socket filter that keeps nothing of a segment that opens a connection, and everything of any other: the code, where
+# to jump if so and if not, the operand (linux/filter.h). Byte 13 of a segment has its flags, and SYN is 2 (RFC 9293
+# section 3.1).
+NO_SYN = (
+    (0x30, 0, 0, 13),  # load a byte
+    (0x54, 0, 0, 0x02),  # and
+    (0x15, 0, 1, 0x02),  # jump if equal
+    (0x06, 0, 0, 0),  # return
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
 
 
 def main(edition: Edition, serve: Callable[[Settings], int]) -> int:
@@ -121,12 +130,13 @@ def _holder(port: int) -> str:
 
 
 def refuse_connections(listener: socket.socket) -> None:
-    """Let the kernel accept nothing more on a listener; what it has accepted already can still be taken.
+    """Let the kernel begin no connection more on a listener; what it has accepted already can still be taken.
 
     Closing alone would reset a connection that came between the last look and the close. New clients get no answer
-    until the listener is closed, and are refused then. Linux only; elsewhere that connection may be lost.
+    until the listener is closed, and are refused then. One that has been answered already, and takes itself for
+    connected, is let in. Linux only; elsewhere such connections may be lost.
     """
-    # A socket filter of one instruction (linux/filter.h): return 0, keep nothing of the packet.
-    program = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in NO_SYN))
+    filter = struct.pack("HL", len(NO_SYN), ctypes.addressof(program))
     with suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from shared.config import Edition
 from shared.config import Settings
 from shared.lab import databases
 from shared.lab.claims.bench import Bench
+from shared.lab.services.process import HOST
 from shared.lab.services.process import Service
 from shared.lab.services.process import choose_cores
 from shared.lab.services.process import edition_spec
@@ -58,6 +60,18 @@ def database_url(clean_environment: None, data_dir: Path) -> Iterator[str]:
     """Run a PostgreSQL for the whole session and return its URL."""
     with postgres.acquire(data_dir) as lease:
         yield lease.url
+
+
+@pytest.fixture
+def silent_ports() -> Iterator[dict[str, str]]:
+    """Return settings by which nothing listens on the editions' ports, nor can: the test has bound them."""
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(2):
+            held = stack.enter_context(socket.socket())
+            held.bind((HOST, 0))
+            ports.append(str(held.getsockname()[1]))
+        yield {"WSGI_PORT": ports[0], "ASGI_PORT": ports[1]}
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ import pytest
 
 from shared.config import Edition
 from shared.lab.services.process import HOST
-from shared.lab.services.process import free_port
 
 from .clients import once
 from .conftest import ServiceFactory
@@ -36,14 +35,9 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture
-def environ(database_url: str, tmp_path: Path) -> dict[str, str]:
+def environ(database_url: str, tmp_path: Path, silent_ports: dict[str, str]) -> dict[str, str]:
     """Return an environment in which nothing listens on the editions' ports."""
-    return {
-        "DATABASE_URL": database_url,
-        "DATA_DIR": str(tmp_path / "data"),
-        "WSGI_PORT": str(free_port()),
-        "ASGI_PORT": str(free_port()),
-    }
+    return {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path / "data"), **silent_ports}
 
 
 def started_ports(messages: str) -> list[int]:

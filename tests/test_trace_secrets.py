@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from shared.config import Edition
-from shared.lab.services.process import free_port
 
 from .clients import get
 from .clients import once
@@ -117,7 +116,7 @@ def test_token_is_needed_and_never_shown(start_service: ServiceFactory, edition:
 
 @pytest.mark.slow
 def test_planted_secret_is_in_no_output_of_the_command(
-    database_url: str, tmp_path: Path, nothing_but_values: Sequence[str]
+    database_url: str, tmp_path: Path, silent_ports: dict[str, str], nothing_but_values: Sequence[str]
 ) -> None:
     """Terminal, JSON, Perfetto and the page; what the user typed is a value like any other."""
     words = [
@@ -130,8 +129,7 @@ def test_planted_secret_is_in_no_output_of_the_command(
         "DATA_DIR": str(tmp_path / "data"),
         "PATH": "/usr/bin:/bin",
         # Else it would ask whatever services run on the editions' own ports.
-        "WSGI_PORT": str(free_port()),
-        "ASGI_PORT": str(free_port()),
+        **silent_ports,
     }
     for extra in ([], ["--json"]):
         done = subprocess.run(

@@ -1,6 +1,7 @@
 """SEAM: gunicorn with the settings of shared.config."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from shared.serving import refuse_connections
 HEARTBEAT_TIMEOUT_S = 30
 # The heartbeat file is touched every second; memory, where there is a file system of it, cannot stall on a disk.
 HEARTBEAT_DIRECTORY = Path("/dev/shm")
+# Before the listeners are closed: clients whose connections have begun become connected, and are served.
+HANDSHAKE_S = 0.05
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class PatientArbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
         """Stop the workers, who must find no connection that comes after their last look."""
         for listener in self.LISTENERS:
             refuse_connections(listener.sock)
+        time.sleep(HANDSHAKE_S)
         super().stop(graceful)
 
 
