@@ -10,6 +10,8 @@ ARGS ?=
 # Two stamps, so that running needs no development tools.
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+# Of two terminals on a fresh clone one waits for the other. The shell keeps the lock that Python takes for it.
+ALONE = mkdir -p $(VENV) && exec 9>$(VENV)/.lock && $(PYTHON) -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' || exit
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
 
 ##@ Run
@@ -137,13 +139,14 @@ help: ## Show this help
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "make: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..." >&2; exit 3; }
-	@echo "Setting up $(VENV) (once, about a minute) ..." >&2
-	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+	@$(ALONE); [ $@ -nt requirements.txt ] && [ $@ -nt pyproject.toml ] && exit; \
+	  echo "Setting up $(VENV) (once, about a minute) ..." >&2; \
+	  $(PYTHON) -m venv $(VENV) \
+	  && $(INSTALL) requirements.txt \
+	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . \
+	  && touch $@
 
 $(READY_DEV): $(READY) requirements-dev.txt
-	@echo "Installing the development tools (once) ..." >&2
-	@$(INSTALL) requirements-dev.txt
-	@touch $@
+	@$(ALONE); [ $@ -nt requirements-dev.txt ] && exit; \
+	  echo "Installing the development tools (once) ..." >&2; \
+	  $(INSTALL) requirements-dev.txt && touch $@
