@@ -11,7 +11,9 @@ ARGS ?=
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 # Of two terminals on a fresh clone one waits for the other. The shell keeps the lock that Python takes for it.
-ALONE = mkdir -p $(VENV) && exec 9>$(VENV)/.lock && $(PYTHON) -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' || exit
+LOCK = $(PYTHON) -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX$(1))'
+ALONE = mkdir -p $(VENV) && exec 9>$(VENV)/.lock || exit; $(call LOCK, | fcntl.LOCK_NB) 2>/dev/null \
+  || { echo "Waiting for another make, which sets up $(VENV) ..." >&2; $(call LOCK) || exit; }
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
 
 ##@ Run
