@@ -57,6 +57,8 @@ SLOW_TIMEOUT_S = 30.0
 WINDOW_S = 0.8
 # A trace is written a moment after its answer.
 TRACE_WAIT_S = 5.0
+# Longest wait for an account that was opened, in seconds.
+COMMIT_WAIT_S = 5.0
 NO_TIMEOUTS = {"CONNECT_TIMEOUT": "0.2", "POOL_TIMEOUT": "0.3"}
 
 
@@ -121,8 +123,14 @@ def _deposit(service: Service) -> Ask:
     opened = ask(service, Ask("/accounts", "", "POST", dumps({"owner": "C20", "balance": 1}).encode(), headers))
     if opened.status != HTTPStatus.CREATED:
         raise EnvironmentFailure("no account can be opened", why=opened.body.decode("utf-8", "replace")[:200])
+    account = f"/accounts/{loads(opened.body)['id']}"
+    # Where the commit comes after the answer, the account that was answered may not be there yet.
+    deadline = time.monotonic() + COMMIT_WAIT_S
+    while ask(service, Ask(account)).status != HTTPStatus.OK:
+        if time.monotonic() > deadline:
+            raise EnvironmentFailure(f"{account} was opened but cannot be read", hint=f"see {service.log_path}")
     body = dumps({"amount": 1, "strategy": "atomic"}).encode()
-    return Ask(f"/accounts/{loads(opened.body)['id']}/deposits", "", "POST", body, headers)
+    return Ask(f"{account}/deposits", "", "POST", body, headers)
 
 
 def _trace(service: Service, request: Ask) -> dict[str, Any]:
