@@ -137,6 +137,6 @@ def refuse_connections(listener: socket.socket) -> None:
     connected, is let in. Linux only; elsewhere such connections may be lost.
     """
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in NO_SYN))
-    filter = struct.pack("HL", len(NO_SYN), ctypes.addressof(program))
+    attached = struct.pack("HL", len(NO_SYN), ctypes.addressof(program))
     with suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter)
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, attached)
