@@ -271,13 +271,13 @@ class Service:
     async def _send_stream(self, request: Request, chunks: Chunks, send: Send) -> None:
         """Send chunks until the last one, or until the client has left or reads nothing for too long."""
         left = asyncio.ensure_future(request.left())
+        bound_s = None if app.is_bounded else self.settings.graceful_timeout
         try:
             chunk = chunks.first
             while chunk is not None:
                 if left.done():
                     return
-                # The server's own bound comes first, where it has one (`pipeline`).
-                async with asyncio.timeout(self.settings.graceful_timeout):
+                async with asyncio.timeout(bound_s):
                     await send(_body(chunk, more=True))
                 chunk = await anext(chunks.rest, None)
             await send(_body(b"", more=False))
@@ -313,7 +313,8 @@ class Application(Router):
     def __init__(self) -> None:
         super().__init__(redirect_slashes=False, default=self._unknown, lifespan=self._lifespan)
         self.service: Service | None = None
-        # Set where the server limits headers already (`pipeline`), while it reads them.
+        # Set where the server itself limits headers, while it reads them, and tells readers that have stopped from
+        # slow ones (`pipeline`).
         self.is_bounded = False
         self._literal: dict[str, _AsResource] = {}
 

@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from shared import answers
+from shared.backpressure import LOOKS
+from shared.backpressure import Reader
 from shared.config import Settings
 from shared.config import load
 from shared.errors import HeadersTooLarge
@@ -146,8 +148,9 @@ class Protocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Let the application wait, until the client has read; one that does not in time is cut off."""
         super().pause_writing()
-        # Aborted, not closed: closing waits for the client to read what is left.
-        self._unread = self.loop.call_later(self._limits.request_timeout, self.transport.abort)
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        unsent = self.transport.get_write_buffer_size()
+        self._watch(Reader(descriptor, unsent, self._limits.request_timeout))
 
     def resume_writing(self) -> None:
         """Let the application go on."""
@@ -283,6 +286,16 @@ class Protocol(HttpToolsProtocol):
         self._refusal = error
         # The parser reports whatever its callbacks raise, and uvicorn then calls send_400_response.
         raise ValueError(error.detail)
+
+    def _watch(self, reader: Reader) -> None:
+        self._unread = self.loop.call_later(self._limits.request_timeout / LOOKS, self._look, reader)
+
+    def _look(self, reader: Reader) -> None:
+        if reader.has_stopped(self.transport.get_write_buffer_size()):
+            # Not closed: closing waits for the client to read what is left.
+            self.transport.abort()
+        else:
+            self._watch(reader)
 
     def _heard(self) -> None:
         if self._silence is not None:

@@ -85,10 +85,19 @@ class RawClient:
     Args:
         port: The service's port.
         timeout_s: Longest wait for anything.
+        receive_buffer: Bytes that the kernel may take in before they are read; its own choice where None.
     """
 
-    def __init__(self, port: int, timeout_s: float = 20.0) -> None:
-        self.socket = socket.create_connection((HOST, port), timeout=timeout_s)
+    def __init__(self, port: int, timeout_s: float = 20.0, receive_buffer: int | None = None) -> None:
+        self.socket = socket.socket()
+        self.socket.settimeout(timeout_s)
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        try:
+            self.socket.connect((HOST, port))
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes) -> None:

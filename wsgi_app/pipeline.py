@@ -26,6 +26,8 @@ from gunicorn.http import errors as parser
 from gunicorn.workers.gthread import ThreadWorker
 
 from shared import answers
+from shared.backpressure import LOOKS
+from shared.backpressure import Reader
 from shared.config import load
 from shared.errors import HeadersTooLarge
 from shared.errors import InternalError
@@ -61,6 +63,7 @@ class BoundedSocket(socket.socket):
     nobody wants, or which is too large, is not sent at all.
     """
 
+    timeout_s = 0.0
     owes_continue = False
     # Lines received since the last answer; tells apart what gunicorn's parser does not.
     lines = 0
@@ -70,10 +73,10 @@ class BoundedSocket(socket.socket):
 
         The kernel's own limit: Python's would ask it before each call whether there is anything to wait for.
         """
-        seconds, fraction = divmod(timeout_s, 1)
-        limit = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        self.timeout_s = timeout_s
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(timeout_s))
+        # A send that ends early is looked at, and goes on while the client reads.
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout_s / LOOKS))
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive bytes.
@@ -108,14 +111,32 @@ class BoundedSocket(socket.socket):
         """Send bytes.
 
         Raises:
-            TimeoutError: If the client does not read them in time; with the same code.
+            TimeoutError: If the client stops reading for too long; with the same code.
         """
         self.owes_continue = False
         self.lines = 0
-        try:
-            super().sendall(data, flags)
-        except BlockingIOError:
-            raise TimeoutError(errno.ECONNRESET, "the client read nothing in time") from None
+        left = memoryview(data)
+        reader: Reader | None = None
+        while left:
+            try:
+                left = left[super().send(left, flags) :]
+            except BlockingIOError as error:
+                if not self.getblocking():
+                    raise _nothing_read() from error
+            if left:
+                reader = reader or Reader(self.fileno(), len(left), self.timeout_s)
+                if reader.has_stopped(len(left)):
+                    raise _nothing_read()
+
+
+def _timeval(seconds: float) -> bytes:
+    """Return a time as the kernel takes it (struct timeval)."""
+    whole, fraction = divmod(seconds, 1)
+    return struct.pack("ll", int(whole), int(fraction * 1_000_000))
+
+
+def _nothing_read() -> TimeoutError:
+    return TimeoutError(errno.ECONNRESET, "the client read nothing in time")
 
 
 class BoundedListener:

@@ -28,7 +28,7 @@ _WAITING: dict[tuple[str, str], WaitsFor] = {
 _CALLS: tuple[tuple[str, WaitsFor], ...] = (
     ("sleep(", "a sleep"),
     (".recv(", "the client"),
-    (".sendall(", "the client"),
+    (".send(", "the client"),
     (".acquire(", "a lock"),
 )
 
