@@ -69,10 +69,29 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(APPLICATION, **options(settings))
-    if settings.asgi_workers > 1:
-        supervisor = Supervisor(config, sockets=[config.bind_socket()])
-        supervisor.run()
-        return int(any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes))
-    server = uvicorn.Server(config)
-    server.run()
+    try:
+        sockets = [_listener(config)]
+        if settings.asgi_workers > 1:
+            supervisor = Supervisor(config, sockets)
+            supervisor.run()
+            return int(any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes))
+        server = uvicorn.Server(config)
+        server.run(sockets)
+    except SystemExit as ended:
+        return int(ended.code or 0)
     return int(not server.started)
+
+
+def _listener(config: uvicorn.Config) -> socket.socket:
+    """Return what the service listens on; where another one does already, end as uvicorn does.
+
+    Two services may be bound to one port as long as neither listens. uvicorn leaves listening to the event loop, and
+    uvloop keeps it to itself when that fails.
+    """
+    listener = config.bind_socket()
+    try:
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise SystemExit(STARTUP_FAILURE) from None
+    return listener

@@ -46,7 +46,11 @@ def main(edition: Edition, serve: Callable[[Settings], int]) -> int:
     try:
         settings = load()
         with prepared(settings, edition):
-            return serve(settings)
+            code = serve(settings)
+        if code:
+            # Somebody else may have taken the port while this one was getting ready.
+            _check_port(settings.host, settings.port(edition), edition)
+        return code
     except CommandError as error:
         print(f"{edition}: {error}", file=sys.stderr)
         return error.exit_code

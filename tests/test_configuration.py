@@ -5,7 +5,6 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -369,14 +368,3 @@ def test_bad_dotenv_stops_the_start_with_its_path(edition: Edition, tmp_path: Pa
     assert "POOL_SIZE" in done.stderr
     assert path in done.stderr
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_taken_port_stops_the_start_and_names_the_holder(
-    services: dict[Edition, Any], edition: Edition, tmp_path: Path
-) -> None:
-    port = str(services[edition].port)
-    done = start(edition, tmp_path, **{f"{edition.upper()}_PORT": port})
-    assert done.returncode == 3
-    assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
-    assert f"{edition.upper()}_PORT=" in done.stderr
-    assert "Traceback" not in done.stderr

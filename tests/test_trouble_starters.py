@@ -2,7 +2,11 @@
 
 import asyncio
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from multiprocessing.queues import Queue
 
 import psycopg2.extensions
@@ -12,7 +16,11 @@ from sqlalchemy.engine import make_url
 from shared.config import Edition
 from shared.config import load
 from shared.engine import Source
+from shared.lab.services.process import HOST
+from shared.lab.services.process import free_port
+from shared.twins import ROOT
 
+from .clients import eventually
 from .clients import get
 from .clients import together
 from .cluster import rows
@@ -99,3 +107,38 @@ def test_workers_of_both_services_start_together_on_an_empty_database(
     start = [lambda port=service.port: get(port, "/db").status for service in services for _ in range(6)]  # type: ignore[misc]
     assert together(start) == [200] * 12
     assert rows(new_database, COUNTS) == SEEDED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_of_two_that_start_at_once_on_one_port_the_later_says_who_has_it(
+    edition: Edition, workers: str, database_url: str
+) -> None:
+    """Both find the port free, so it is the server that fails; whoever started it still gets the way out."""
+    port = str(free_port())
+    prefix = edition.upper()
+    environ = {**os.environ, "DATABASE_URL": database_url, f"{prefix}_PORT": port, f"{prefix}_WORKERS": workers}
+    with ExitStack() as ended:
+        starters = [
+            subprocess.Popen(
+                [sys.executable, "-m", f"{edition}_app"],
+                cwd=ROOT,
+                env=environ,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        for starter in starters:
+            ended.enter_context(starter)
+            ended.callback(starter.terminate)
+        eventually(lambda: any(starter.poll() is not None for starter in starters), 30, every_s=0.05)
+        (late,) = (starter for starter in starters if starter.poll() is not None)
+        assert late.returncode == 3
+        assert late.stderr is not None
+        said = late.stderr.read()
+        assert f"Cannot listen on {HOST}:{port}. Address already in use" in said
+        assert f"{prefix}_PORT=" in said
+        assert "Traceback" not in said
+        assert get(int(port), "/plaintext").status == 200
