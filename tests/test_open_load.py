@@ -227,5 +227,7 @@ def test_slices_of_both_models_may_follow_each_other(client: LoadClient) -> None
                 "127.0.0.1", server.port, REQUEST, ramp_s=0.0, window_s=0.1, timeout_s=1.0, pattern=pattern
             )
             assert error_names(piece) == NO_ERRORS
-            assert len(piece.samples) == 20 if rate else len(piece.samples) > 20
+            every_ns = np.diff(np.sort(piece.samples.intended_ns))
+            assert len(every_ns) == 19 if rate else len(every_ns) > 0
+            assert (abs(every_ns - 5_000_000) <= 1).all() == (rate is not None)
         assert server.connections == 8
