@@ -1,8 +1,6 @@
 """What both servers need around the serving: a free port, the database, a directory for metrics, a line to say."""
 
-import ctypes
 import socket
-import struct
 import sys
 import tempfile
 from collections.abc import Callable
@@ -28,17 +26,9 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # Pending connections the kernel keeps for a listener; gunicorn's and uvicorn's common default.
 BACKLOG = 2_048
 
-SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-# A socket filter that keeps nothing of a segment that opens a connection, and everything of any other: the code, where
-# to jump if so and if not, the operand (linux/filter.h). Byte 13 of a segment has its flags, and SYN is 2 (RFC 9293
-# section 3.1).
-NO_SYN = (
-    (0x30, 0, 0, 13),  # load a byte
-    (0x54, 0, 0, 0x02),  # and
-    (0x15, 0, 1, 0x02),  # jump if equal
-    (0x06, 0, 0, 0),  # return
-    (0x06, 0, 0, 0xFFFFFFFF),
-)
+SO_BINDTOIFINDEX = 62  # asm-generic/socket.h
+# The number of a network interface that no machine has: the kernel counts them from 1.
+NO_INTERFACE = 0x7FFF_FFFF
 
 
 def main(edition: Edition, serve: Callable[[Settings], int]) -> int:
@@ -136,11 +126,9 @@ def _holder(port: int) -> str:
 def refuse_connections(listener: socket.socket) -> None:
     """Let the kernel begin no connection more on a listener; what it has accepted already can still be taken.
 
-    Closing alone would reset a connection that came between the last look and the close. New clients get no answer
-    until the listener is closed, and are refused then. One that has been answered already, and takes itself for
-    connected, is let in. Linux only; elsewhere such connections may be lost.
+    Closing alone would reset a connection that came between the last look and the close. A listener that is bound to an
+    interface which does not exist is found by nobody new, so that new clients are refused. One that has been answered
+    already, and takes itself for connected, is let in. Linux 5.7 or newer; elsewhere such connections may be lost.
     """
-    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in NO_SYN))
-    attached = struct.pack("HL", len(NO_SYN), ctypes.addressof(program))
     with suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, attached)
+        listener.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE)

@@ -62,7 +62,7 @@ def test_time_stamps_of_a_request_are_in_order(client: LoadClient) -> None:
     assert (samples.first_byte_ns <= samples.done_ns).all()
     assert (np.diff(samples.done_ns) >= 0).all()
     assert piece.start_ns <= samples.intended_ns.min()
-    assert samples.sent_ns.max() < piece.window_end_ns
+    assert samples.intended_ns.max() < piece.window_end_ns
 
 
 def test_next_request_is_due_when_the_last_answer_is_complete(client: LoadClient) -> None:

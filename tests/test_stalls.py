@@ -311,11 +311,13 @@ def test_several_workers_are_added_up(start_service: ServiceFactory) -> None:
     service = start_service("asgi", ASGI_WORKERS="2")
     for _ in range(6):
         together(service, ["/blocking?seconds=0.1"])
-    time.sleep(0.1)
-    # Whichever worker is asked; one may have been starting for longer than the limit as well.
-    found = {metric(service, "event_loop_blocked_seconds_count") for _ in range(6)}
-    assert len(found) == 1
-    assert 6 <= (found.pop() or 0) <= 8
+
+    def is_added_up() -> bool:
+        counts = {metric(service, "event_loop_blocked_seconds_count") or 0 for _ in range(6)}
+        # Whichever worker is asked; on a busy machine a loop may have been late on its own account as well.
+        return len(counts) == 1 and counts.pop() >= 6
+
+    assert eventually(is_added_up, 10)
 
 
 def test_nothing_is_watched_outside_lab_mode(start_service: ServiceFactory) -> None:
