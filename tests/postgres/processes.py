@@ -33,7 +33,9 @@ def processes(data_dir: Path) -> list[psutil.Process]:
         with suppress(psutil.Error):
             arguments = process.cmdline()
             is_server = str(data_dir / "postgres" / "data") in arguments
-            if is_server or (arguments[-2:] == ["keep", str(data_dir)]):
+            # What the server has just forked bears its name for a moment.
+            is_child = (parent := process.parent()) is not None and parent.cmdline() == arguments
+            if (is_server and not is_child) or arguments[-2:] == ["keep", str(data_dir)]:
                 found.append(process)
     return found
 
