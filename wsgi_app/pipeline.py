@@ -115,18 +115,30 @@ class BoundedSocket(socket.socket):
         """
         self.owes_continue = False
         self.lines = 0
-        left = memoryview(data)
-        reader: Reader | None = None
+        try:
+            sent = super().send(data, flags)
+        except BlockingIOError as error:
+            sent = self._nothing_sent(error)
+        # Nearly always all of it: this is the way of every answer.
+        if sent < len(data):  # type: ignore[arg-type]  # gunicorn hands bytes over
+            self._send_rest(memoryview(data)[sent:], flags)
+
+    def _send_rest(self, left: memoryview, flags: int) -> None:
+        """Send the rest to a client that reads slower than it is sent to, as long as it does read."""
+        reader = Reader(self.fileno(), len(left), self.timeout_s)
         while left:
             try:
                 left = left[super().send(left, flags) :]
             except BlockingIOError as error:
-                if not self.getblocking():
-                    raise _nothing_read() from error
-            if left:
-                reader = reader or Reader(self.fileno(), len(left), self.timeout_s)
-                if reader.has_stopped(len(left)):
-                    raise _nothing_read()
+                self._nothing_sent(error)
+            if left and reader.has_stopped(len(left)):
+                raise _nothing_read()
+
+    def _nothing_sent(self, error: BlockingIOError) -> int:
+        """Return 0 where the kernel has waited for the client; a socket that does not wait has no more chances."""
+        if not self.getblocking():
+            raise _nothing_read() from error
+        return 0
 
 
 def _timeval(seconds: float) -> bytes:
