@@ -9,7 +9,7 @@ import struct
 import termios
 from time import monotonic
 
-# Looks at a client in the time within which it must have read something: it is cut that much later at most.
+# Looks at a client in the time within which it must have read something; it is cut by the second after that at the latest.
 LOOKS = 4
 
 

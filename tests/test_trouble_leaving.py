@@ -144,7 +144,7 @@ def test_reader_that_stops_reading_is_cut_and_its_session_given_back(
         started_at = time.monotonic()
         stalled.send(request("GET", "/stream?rows=300000"))
         eventually(lambda: pool_of(impatient)["checked_out"] == 1, 2)
-        # It waits for 2 s and up to a quarter more, after what fills the buffers between the two.
+        # It waits for 2 s and up to half as much again, after what fills the buffers between the two.
         eventually(lambda: pool_of(impatient)["checked_out"] == 0, 5, every_s=0.05)
         assert time.monotonic() - started_at >= 2
         assert stalled.is_closed_within(2)
