@@ -9,7 +9,8 @@ import struct
 import termios
 from time import monotonic
 
-# Looks at a client in the time within which it must have read something; it is cut by the second after that at the latest.
+# Looks at a client in the time within which it must have read something; the second one after that cuts it at the
+# latest.
 LOOKS = 4
 
 
