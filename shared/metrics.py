@@ -16,6 +16,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter
 from prometheus_client import Histogram
+from prometheus_client import Metric
 from prometheus_client import generate_latest
 from prometheus_client import multiprocess
 from prometheus_client import values
@@ -131,12 +132,27 @@ def instruments() -> Instruments:
     return Instruments()
 
 
+class _Workers(multiprocess.MultiProcessCollector):
+    """The values of all workers, without the files that hold none yet.
+
+    prometheus-client makes a worker's file first and gives it its size after that. Between the two, or for good when
+    the worker was killed there, the file is empty, and the library's own collector fails over it (struct.error).
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+    def collect(self) -> Iterable[Metric]:
+        files = [path for path in Path(os.environ[DIRECTORY_KEY]).glob("*.db") if path.stat().st_size]
+        return self.merge(map(str, files))  # type: ignore[no-untyped-call, no-any-return]  # as above
+
+
 def exposition() -> str:
     """Return the metrics of all workers as Prometheus text."""
     if DIRECTORY_KEY not in os.environ:
         return generate_latest(instruments().registry).decode()
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    _Workers(registry)
     return generate_latest(registry).decode()
 
 

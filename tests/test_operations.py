@@ -225,6 +225,18 @@ def test_metrics_are_right_with_four_workers(start_service: ServiceFactory, edit
     eventually(lambda: len(list(tmp_path.glob("counter_*.db"))) == 4, 30)
 
 
+def test_a_worker_that_has_only_just_made_its_file_fails_no_scrape(
+    start_service: ServiceFactory, edition: Edition, tmp_path: Path
+) -> None:
+    """The file of a worker that starts, or was killed when it did, is empty: there is nothing to add up in it."""
+    service = start_service(edition, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+    plaintexts(service, 3)
+    (tmp_path / "counter_1.db").touch()
+    answer = httpx.get(service.url + "/metrics", verify=NO_TLS)
+    assert answer.status_code == 200
+    assert requests_of(answer.text, "plaintext", 200) == 3
+
+
 @pytest.mark.slow
 def test_workers_counts_stay_when_one_is_replaced(start_service: ServiceFactory, tmp_path: Path) -> None:
     """What a worker has counted outlives it: counters never go down."""
