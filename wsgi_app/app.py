@@ -64,8 +64,9 @@ class Request:
     def __init__(self, environ: WSGIEnvironment) -> None:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
+        path: str = environ["PATH_INFO"] or "/"
         # PEP 3333: the decoded bytes of the path, as latin-1.
-        self.path: str = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace") or "/"
+        self.path = path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
 
     def header(self, name: str) -> str | None:
         """Return a header field's value, repeated fields joined by commas."""

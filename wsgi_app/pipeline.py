@@ -55,6 +55,10 @@ DRAIN_BYTES = 65_536
 # Most header fields that gunicorn's parser can hold.
 PARSER_FIELDS = 256
 
+# Every request passes these two: finding them anew through super() would cost it more than what is added to them.
+_recv = socket.socket.recv
+_send = socket.socket.send
+
 
 class BoundedSocket(socket.socket):
     """A client's socket that waits a bounded time where gunicorn would wait for ever.
@@ -88,7 +92,7 @@ class BoundedSocket(socket.socket):
         if self.owes_continue:
             self.sendall(CONTINUE)
         try:
-            data = super().recv(bufsize, flags)
+            data = _recv(self, bufsize, flags)
         except BlockingIOError as error:
             raise self.nothing_received(error) from None
         self.lines += data.count(b"\n")
@@ -105,7 +109,7 @@ class BoundedSocket(socket.socket):
         if data == CONTINUE:
             self.owes_continue = True
             return len(CONTINUE)
-        return super().send(data, flags)
+        return _send(self, data, flags)
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0, /) -> None:
         """Send bytes.
@@ -113,10 +117,11 @@ class BoundedSocket(socket.socket):
         Raises:
             TimeoutError: If the client stops reading for too long; with the same code.
         """
-        self.owes_continue = False
+        if self.owes_continue:
+            self.owes_continue = False
         self.lines = 0
         try:
-            sent = super().send(data, flags)
+            sent = _send(self, data, flags)
         except BlockingIOError as error:
             sent = self._nothing_sent(error)
         # Nearly always all of it: this is the way of every answer.
@@ -128,7 +133,7 @@ class BoundedSocket(socket.socket):
         reader = Reader(self.fileno(), len(left), self.timeout_s)
         while left:
             try:
-                left = left[super().send(left, flags) :]
+                left = left[_send(self, left, flags) :]
             except BlockingIOError as error:
                 self._nothing_sent(error)
             if left and reader.has_stopped(len(left)):
@@ -262,7 +267,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         A connection that ends is drained by the poller: gunicorn does it in the thread that accepts, so that a client
         which is slow to close would keep everybody else waiting.
         """
-        if fs.cancelled() or fs.exception() is not None or fs.result():
+        try:
+            is_kept = fs.result()
+        except Exception:  # gunicorn closes the connection
+            is_kept = True
+        if is_kept:
             super().finish_request(conn, fs)
             return
         try:
