@@ -23,6 +23,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.pool import Pool
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util.queue import Empty
 
 from . import schemas
 from .config import Edition
@@ -118,18 +119,25 @@ class _Measured(QueuePool):
     statistics: PoolStatistics
 
     def _do_get(self) -> ConnectionPoolEntry:
-        if self._overflow < self._max_overflow or self._pool.qsize():
-            record = super()._do_get()
-            self.statistics.waited(0)
+        try:
+            record: ConnectionPoolEntry | None = self._pool.get(block=False)
+        except Empty:
+            record = None
+        if record is None:
+            record = self._open_or_wait()
         else:
-            record = self._wait()
+            self.statistics.waited(0)
         if record.dbapi_connection is not None and record.info["is_dead"]():
             # The caller then connects anew, and the request notices nothing.
             record.invalidate()
         record.info["since_ns"] = perf_counter_ns()
         return record
 
-    def _wait(self) -> ConnectionPoolEntry:
+    def _open_or_wait(self) -> ConnectionPoolEntry:
+        if self._overflow < self._max_overflow:
+            record = super()._do_get()
+            self.statistics.waited(0)
+            return record
         if may_not_wait.get():
             raise PoolWaitTimeout("every connection of the pool is in use")
         statistics = self.statistics
@@ -254,23 +262,23 @@ def counts(pool: _Measured, statistics: PoolStatistics) -> PoolCounts:
     )
 
 
-def _death_check(driver_connection: Any) -> Callable[[], bool]:
-    """Return a function that tells whether the server has closed a connection.
+def _death_check(driver_connection: Any) -> Callable[[], object]:
+    """Return a function whose result is true when the server has closed a connection.
 
     It asks the operating system about the socket: a system call of about a microsecond instead of a ping's round trip.
     """
     poller = select.poll()
     if hasattr(driver_connection, "fileno"):  # psycopg2
         poller.register(driver_connection.fileno(), CLOSED_BY_PEER)
-        return lambda: bool(poller.poll(0))
+        return partial(poller.poll, 0)
     if hasattr(driver_connection, "_sock"):  # pymysql
         poller.register(driver_connection._sock.fileno(), CLOSED_BY_PEER)
-        return lambda: bool(driver_connection._sock is None or poller.poll(0))
+        return lambda: driver_connection._sock is None or poller.poll(0)
     if hasattr(driver_connection, "_writer"):  # aiomysql
         transport = driver_connection._writer.transport
         poller.register(transport.get_extra_info("socket").fileno(), CLOSED_BY_PEER)
-        return lambda: bool(driver_connection.closed or transport.is_closing() or poller.poll(0))
+        return lambda: driver_connection.closed or transport.is_closing() or poller.poll(0)
     # asyncpg keeps the socket in its transport. The event loop may have read the end of the stream already and closed
     # the descriptor, whose number may by now be another socket's: the driver is asked first.
     poller.register(driver_connection._transport.get_extra_info("socket").fileno(), CLOSED_BY_PEER)
-    return lambda: bool(driver_connection.is_closed() or poller.poll(0))
+    return lambda: driver_connection.is_closed() or poller.poll(0)

@@ -2,18 +2,43 @@
 
 from typing import Any
 
+from sqlalchemy import Connection
+from sqlalchemy import Engine
 from sqlalchemy import Executable
 from sqlalchemy import Result
 from sqlalchemy.orm import Session
 
 
 class CoreSession(Session):
-    """A session that hands Core statements straight to its connection.
+    """A session for Core statements: on one connection, and in a transaction only where one was asked for.
 
-    `Session.execute` first asks whether the ORM has a part in a statement: bulk updates, loader options, events. The
-    statements of this project name columns and never entities, so the answer is always no; skipping the question
-    saves about a tenth of a one-row request. The transaction, its connection and its end are the session's as ever.
+    The statements of this project name columns and never entities, and connections are in autocommit. Two questions
+    that a session asks each time then have one answer:
+
+    - Has the ORM a part in the statement (bulk updates, loader options, events)? No.
+    - Which transaction does a read belong to? None. `Session` keeps books about one all the same (SessionTransaction:
+      snapshots of entities, states, events), and ends it without a word to the server.
+
+    So statements go straight to the connection, and one that nobody asked a transaction for has none. From the moment
+    that `connection` is called with an isolation level, everything is the session's as ever.
     """
+
+    bind: Engine
+    _reading: Connection | None = None
+
+    def connection(self, bind_arguments: Any = None, execution_options: Any = None) -> Connection:
+        """Return the session's connection: that of its transaction, or else one in autocommit.
+
+        Args:
+            bind_arguments: As Session takes them; there is one engine.
+            execution_options: Given, they begin a transaction, with the isolation level among them.
+        """
+        if execution_options or self.in_transaction():
+            self._end_reading()
+            return super().connection(bind_arguments, execution_options)
+        if self._reading is None:
+            self._reading = self.bind.connect()
+        return self._reading
 
     def execute(self, statement: Executable, params: Any = None, **_options: Any) -> Result[*tuple[Any, ...]]:
         """Execute a Core statement on the session's connection.
@@ -25,5 +50,24 @@ class CoreSession(Session):
         """
         return self.connection().execute(statement, params)
 
+    def close(self) -> None:
+        """Give the connection back; a transaction that was not committed is rolled back."""
+        self._end_reading()
+        if self.in_transaction():
+            super().close()
+
+    def invalidate(self) -> None:
+        """Close the session and throw its connection away."""
+        if self._reading is not None:
+            self._reading.invalidate()
+        self._end_reading()
+        super().invalidate()
+
     def expunge_all(self) -> None:
         """Do nothing: no entity was ever loaded. Called at every close."""
+
+    def _end_reading(self) -> None:
+        if self._reading is not None:
+            # Forgotten only when it is back: what cannot be given back can still be thrown away.
+            self._reading.close()
+            self._reading = None
