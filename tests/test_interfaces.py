@@ -2,8 +2,11 @@
 
 import asyncio
 import hashlib
+import os
 import socket
+import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -226,3 +229,42 @@ def test_commands_that_people_know_serve(database_url: str, tmp_path: Path, name
         # uvicorn's own command ends by the signal that stopped it: 128 + SIGTERM.
         assert service.stop() in ((0, 143) if edition == "asgi" else (0,))
     assert "Traceback" not in service.log_path.read_text()
+
+
+FORKED = """
+import os
+from wsgiref.util import setup_testing_defaults
+
+from sqlalchemy import text
+
+from wsgi_app.app import app
+
+
+def answer():
+    environ = {"PATH_INFO": "/db", "QUERY_STRING": ""}
+    setup_testing_defaults(environ)
+    heads = []
+    list(app(environ, lambda status, headers: heads.append(status)))
+    session = app.database.open_session()
+    print(*heads, session.execute(text("SELECT pg_backend_pid()")).scalar_one(), flush=True)
+    session.close()
+
+
+answer()
+child = os.fork()
+answer()
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+answer()
+"""
+
+
+def test_forked_worker_opens_connections_of_its_own(database_url: str, tmp_path: Path) -> None:
+    """A connection that two processes use gives one the other's answer; a server may fork after it has served."""
+    environ = {**os.environ, "DATABASE_URL": database_url, "DATA_DIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", FORKED], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ended.stderr == ""
+    backends = Counter(ended.stdout.splitlines())
+    assert all(line.startswith("200 OK ") for line in backends)
+    assert sorted(backends.values()) == [1, 3]

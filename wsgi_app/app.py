@@ -199,8 +199,13 @@ class Application:
     """The WSGI application; nothing is opened before the first request of a process."""
 
     def __init__(self) -> None:
+        self._begin_anew()
+        os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Forget what another process has opened: a connection has one user."""
         self._lock = Lock()
-        self._pid = 0
+        self._is_started = False
 
     def start(self) -> None:
         """Read the settings and make the engine, once for each process (a forked worker makes its own).
@@ -209,7 +214,7 @@ class Application:
             AppError: If the settings are unusable or the embedded PostgreSQL cannot be started.
         """
         with self._lock:
-            if self._pid == os.getpid():
+            if self._is_started:
                 return
             settings = load()
             self._is_tracing = settings.is_tracing
@@ -222,21 +227,21 @@ class Application:
             self._routes = routing.routes(table, lambda resource: resource)
             self._literal = routing.literal(self._routes)
             self._book_other = instruments().meter("(none)")
-            self._pid = os.getpid()
+            self._is_started = True
             # At the process's end under any server; it comes after the last of its threads.
             atexit.register(self.stop)
 
     def stop(self) -> None:
         """Close what the process has opened."""
-        if self._pid == os.getpid():
-            self._pid = 0
+        if self._is_started:
+            self._is_started = False
             self._end_watch()
             self.database.dispose()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         started = perf_counter()
-        if self._pid != os.getpid():
+        if not self._is_started:
             self.start()
         trace = current.get() if self._is_tracing else None
         if trace is not None:
