@@ -176,7 +176,7 @@ def _picture(found: Mapping[tuple[Edition, str], list[Trial]], seconds: float) -
     ]
     return Diagram(
         f"Everybody's wait while one handler waits for {seconds:g} s",
-        "when a request of the others was due, in seconds from the one that waits",
+        "when due, in seconds since the wait began",
         "how long its answer took, in ms",
         tuple(lines),
         is_log_y=True,
