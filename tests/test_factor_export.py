@@ -145,12 +145,12 @@ def test_brackets_that_name_no_variant_are_no_variant(text: str) -> None:
 # The commands
 
 
-def run_factors(monkeypatch: pytest.MonkeyPatch, study: FactorStudy | None, *words: str) -> int:
+def run_factors(monkeypatch: pytest.MonkeyPatch, root: Path, study: FactorStudy | None, *words: str) -> int:
     """Run `compare --factor` and return its exit code; what is measured is given, None forbids a start."""
 
     def measured(*_: object, **__: object) -> tuple[FactorStudy, Path]:
         assert study is not None, "the measurement was started"
-        return study, Path("results/20261122T134501Z-factors/result.json")
+        return study, recorded(root, study) / results.RESULT
 
     @contextmanager
     def database(*_: object, **__: object) -> Iterator[str]:
@@ -164,20 +164,23 @@ def run_factors(monkeypatch: pytest.MonkeyPatch, study: FactorStudy | None, *wor
 
 @pytest.mark.parametrize("name", ["json", "csv", "markdown"])
 def test_option_replaces_the_tables(
-    name: export.Format, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: export.Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = made_study(CROSSING, scenario="/db")
-    assert run_factors(monkeypatch, study, *LATENCY, f"--{name}") == 0
+    assert run_factors(monkeypatch, tmp_path, study, *LATENCY, f"--{name}") == 0
     printed = capsys.readouterr()
     assert printed.out == factors_export.TEXT_OF[name](study)
     assert "Shares, gaps and manifest" in printed.err
+    assert (path := results.newest(tmp_path, "factors")) is not None
+    assert f"Report: {path / results.REPORT}" in printed.err
+    assert (path / results.REPORT).is_file()
 
 
 def test_threshold_that_is_not_met_in_a_variant_ends_with_1_and_its_name(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (*LATENCY, "--csv", "--fail-if", "wsgi:/db:rps<1500", "--fail-if", "asgi[latency=10]:/db:rps<1")
-    assert run_factors(monkeypatch, made_study(CROSSING, scenario="/db"), *words) == 1
+    assert run_factors(monkeypatch, tmp_path, made_study(CROSSING, scenario="/db"), *words) == 1
     printed = capsys.readouterr()
     assert printed.out.startswith("variant,edition,scenario,")
     assert "wsgi[latency=10]:/db:rps<1500: measured 1000" in printed.err
@@ -185,7 +188,12 @@ def test_threshold_that_is_not_met_in_a_variant_ends_with_1_and_its_name(
     assert "in latency=10" in printed.err
     assert (
         run_factors(
-            monkeypatch, made_study(CROSSING, scenario="/db"), *LATENCY, "--fail-if", "wsgi[latency=0]:/db:rps<1500"
+            monkeypatch,
+            tmp_path,
+            made_study(CROSSING, scenario="/db"),
+            *LATENCY,
+            "--fail-if",
+            "wsgi[latency=0]:/db:rps<1500",
         )
         == 0
     )
@@ -200,15 +208,15 @@ def test_threshold_that_is_not_met_in_a_variant_ends_with_1_and_its_name(
     ],
 )
 def test_threshold_about_nothing_is_refused_before_anything_is_started(
-    rule: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rule: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_factors(monkeypatch, None, *LATENCY, "--fail-if", rule) == 2
+    assert run_factors(monkeypatch, tmp_path, None, *LATENCY, "--fail-if", rule) == 2
     assert why in " ".join(capsys.readouterr().err.split())
 
 
-def recorded(root: Path) -> Path:
+def recorded(root: Path, study: FactorStudy | None = None) -> Path:
     """Write a comparison of factors as the command does and return its directory."""
-    study = made_study(CROSSING, scenario="/db")
+    study = study or made_study(CROSSING, scenario="/db")
     path = results.open_directory(root, "factors", "2026-11-22T13:45:01+00:00")
     result_file.write(study.comparison, path / run.COMPARISON)
     results.write_json(path / results.RESULT, study.document(run.COMPARISON))
@@ -234,11 +242,16 @@ def test_diff_with_a_comparison_of_the_editions_names_the_kinds(
     assert "kind: compare in A, factors in B" in capsys.readouterr().err
 
 
-def test_report_of_a_comparison_of_factors_says_where_it_is_shown(
+def test_report_of_a_comparison_of_factors_shows_every_swap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command(monkeypatch, "report", str(recorded(tmp_path))) == 2
-    assert "has no page of its own" in capsys.readouterr().err
+    path = recorded(tmp_path)
+    assert run_command(monkeypatch, "report", str(path)) == 0
+    told = capsys.readouterr()
+    assert Path(told.out.strip()) == path / results.REPORT
+    shown = (path / results.REPORT).read_text("utf-8")
+    for each in ("latency=0", "latency=10", "as they are", "the curves cross at", "not_validated", "Run it again"):
+        assert each in shown, each
 
 
 def test_result_of_another_kind_is_no_comparison(tmp_path: Path) -> None:

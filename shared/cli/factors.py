@@ -11,6 +11,7 @@ from .app import RESULTS
 from .app import database
 from .app import messages
 from .app import progress
+from .report import write_report
 from .verdict import require_met
 
 if TYPE_CHECKING:
@@ -77,4 +78,5 @@ def compare_factors(
         print(factors_export.TEXT_OF[exported](study), end="")
     sys.stdout.flush()
     messages.print(f"Shares, gaps and manifest: {path}", markup=False)
+    messages.print(f"Report: {write_report(study.comparison, path)}", markup=False)
     require_met(judgement.judge(study, wanted), path)

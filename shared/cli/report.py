@@ -14,6 +14,7 @@ from .app import progress
 
 if TYPE_CHECKING:
     from ..lab.results.record import Comparison
+    from ..report.comparison_page.companions import Companion
 
 # The word for the newest result of claims, as latest is for that of a comparison.
 CLAIMS = "claims"
@@ -26,6 +27,8 @@ def report(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print its table as Markdown instead")] = False,
 ) -> None:
     """Make the HTML page of a recorded comparison anew, with the newest ladder, factors and validation beside it.
+
+    Of a comparison of factors, the page of what each swap changes.
 
     Of claims, the page of their verdicts and figures; claims without a directory are the newest ones.
     """
@@ -45,12 +48,6 @@ def report(
             print(claims.write_page(found, path))
         return
     comparison = result_file.load(path)
-    if comparison.kind == "factors":
-        raise UsageError(
-            f"{path.parent} has no page of its own",
-            why="it is a comparison of factors, which stands on the page of a comparison of the editions",
-            hint="make report shows the newest one there; `wsgi-vs-asgi diff` compares two of them",
-        )
     if as_markdown:
         print(export.as_markdown(comparison), end="")
     else:
@@ -58,26 +55,40 @@ def report(
 
 
 def write_report(comparison: "Comparison", path: Path) -> Path:
-    """Write the page of a comparison beside its result and return where it is.
+    """Write the page of a comparison, of the editions or of factors, beside its result and return where it is.
 
     Args:
         comparison: With its slices.
         path: Its result.json; results of other commands are looked for beside its directory.
     """
     from ..lab.results import directory as results
+    from ..report.comparison_page import page
+    from ..report.comparison_page import swaps
+
+    companions = _companions(path.resolve().parent.parent)
+    if comparison.kind == "factors":
+        validity = next((each for each in companions if each.kind == page.VALIDITY), None)
+        text = swaps.page(comparison, results.read_json(path.parent / results.RESULT), validity)
+    else:
+        text = page.page(comparison, companions)
+    place = path.parent / results.REPORT
+    results.write_text(place, text)
+    return place
+
+
+def _companions(root: Path) -> "list[Companion]":
+    """Return the newest result of each other command that a page shows."""
+    from ..lab.results import directory as results
     from ..report.comparison_page.companions import Companion
-    from ..report.comparison_page.page import page
     from ..report.page.sections import SECTIONS
 
     companions: list[Companion] = []
     for kind in SECTIONS:
-        found = results.newest(path.resolve().parent.parent, kind)
+        found = results.newest(root, kind)
         if found is None:
             continue
         try:
             companions.append(Companion(kind, found.name, results.read_json(found / results.RESULT)))
         except UsageError as error:
             companions.append(Companion(kind, found.name, None, error.why or error.what))
-    place = path.parent / results.REPORT
-    results.write_text(place, page(comparison, companions))
-    return place
+    return companions

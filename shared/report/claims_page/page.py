@@ -6,6 +6,7 @@ from shared.lab.claims.result import SCHEMA_VERSION
 from shared.lab.claims.result import Claims
 from shared.report import claim_figures
 from shared.report import format
+from shared.report import origin
 from shared.report.claims_page import claim
 from shared.report.page.content import Block
 from shared.report.page.content import Cell
@@ -31,16 +32,10 @@ VERDICTS = (
 
 def page(found: Claims) -> str:
     """Return the page as one HTML document, to be written as UTF-8."""
-    manifest = found.manifest
     sections = [*map(claim.section, found.outcomes), *map(claim.failed, found.failures)]
     sections.sort(key=lambda section: int(section.id.removeprefix("c")))
-    commit = (manifest.git_commit or "unknown")[:12]
-    made = (
-        f"{manifest.time_utc}, commit {commit}{' with changes' if manifest.git_dirty else ''}; {manifest.cpu_model}, "
-        f"{manifest.cores} processors, {manifest.python}."
-    )
     everything = [_overview(found), *sections, _manifest(found)]
-    return render(Page("Claims, put to the test", made, everything, _lead(found)))
+    return render(Page("Claims, put to the test", origin.made(found.manifest), everything, _lead(found)))
 
 
 def _lead(found: Claims) -> list[Block]:

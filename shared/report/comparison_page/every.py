@@ -27,6 +27,8 @@ from shared.report.page.content import Table
 
 # Up to so many are open from the start; of more, the first.
 FEW = 8
+# Of more subjects than this beside the baseline the ratios are opened when wanted.
+MANY = 2
 SHOWN = ("50", "90", "99", "99.9", "99.99")
 
 
@@ -62,7 +64,9 @@ def _workload(
 ) -> Iterable[Block]:
     name, load = workload.scenario.name, workload.load
     cells = list(_cells(comparison, workload))
-    yield _statements(comparison, workload)
+    ratios = _statements(comparison, workload)
+    many = len(figures.others(comparison)) > MANY
+    yield Details(f"Every subject over {comparison.baseline}", (ratios,)) if many else ratios
     series = [
         Series(cell.subject, tuple(Reading(q, s) for q, s in spectrum(pieces.get((name, load, cell.subject), ()))))
         for cell in cells

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from shared.lab.results.record import Comparison
+from shared.report import origin
 from shared.report import words
 from shared.report.comparison_page import companions as beside
 from shared.report.comparison_page import conditions
@@ -47,13 +48,8 @@ def page(comparison: Comparison, companions: Sequence[Companion] = ()) -> str:
         conditions.manifest(comparison),
         conditions.reruns(comparison),
     ]
-    commit = (manifest.git_commit or "unknown")[:12]
-    made = (
-        f"{manifest.time_utc}, commit {commit}{' with changes' if manifest.git_dirty else ''}; {manifest.cpu_model}, "
-        f"{manifest.cores} processors, {manifest.python}."
-    )
     title = " against ".join(name.upper() if name in ("wsgi", "asgi") else name for name in _names(comparison))
-    return render(Page(f"{title}, measured", made, sections, _lead(comparison)))
+    return render(Page(f"{title}, measured", origin.made(manifest), sections, _lead(comparison)))
 
 
 def _names(comparison: Comparison) -> tuple[str, ...]:
