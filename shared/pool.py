@@ -123,21 +123,20 @@ class _Measured(QueuePool):
             record: ConnectionPoolEntry | None = self._pool.get(block=False)
         except Empty:
             record = None
-        if record is None:
-            record = self._open_or_wait()
-        else:
+        if record is not None:
             self.statistics.waited(0)
+        elif self._overflow < self._max_overflow:
+            record = super()._do_get()
+            self.statistics.waited(0)
+        else:
+            record = self._wait()
         if record.dbapi_connection is not None and record.info["is_dead"]():
             # The caller then connects anew, and the request notices nothing.
             record.invalidate()
         record.info["since_ns"] = perf_counter_ns()
         return record
 
-    def _open_or_wait(self) -> ConnectionPoolEntry:
-        if self._overflow < self._max_overflow:
-            record = super()._do_get()
-            self.statistics.waited(0)
-            return record
+    def _wait(self) -> ConnectionPoolEntry:
         if may_not_wait.get():
             raise PoolWaitTimeout("every connection of the pool is in use")
         statistics = self.statistics

@@ -50,6 +50,18 @@ class CoreSession(Session):
         """
         return self.connection().execute(statement, params)
 
+    def commit(self) -> None:
+        """Commit the transaction, if there is one, and give the connection back."""
+        self._end_reading()
+        if self.in_transaction():
+            super().commit()
+
+    def rollback(self) -> None:
+        """Roll the transaction back, if there is one, and give the connection back."""
+        self._end_reading()
+        if self.in_transaction():
+            super().rollback()
+
     def close(self) -> None:
         """Give the connection back; a transaction that was not committed is rolled back."""
         self._end_reading()

@@ -31,7 +31,7 @@ def test_shutdown_loses_nothing_within_the_grace(bench: Bench) -> None:
     finding = c22_shutdown.measure(bench, {"trials": 1, "clients": 2, "seconds": 0.2})
     for figures in finding.measured.values():
         # The request that outlasts the grace is what it depends on, in both editions; nothing else was wrong.
-        assert c22_shutdown.rule(figures).verdict == "depends"
+        assert (ruling := c22_shutdown.rule(figures)).verdict == "depends", ruling
         assert figures.number("accepted") > 10
         assert figures.number("loaded_opened") > figures.number("loaded_unclosed") == 0
     wsgi, asgi = finding.measured["wsgi"], finding.measured["asgi"]
@@ -45,7 +45,7 @@ def test_shutdown_loses_nothing_within_the_grace(bench: Bench) -> None:
 def test_service_starts_without_its_database_and_recovers(bench: Bench) -> None:
     finding = c12_outage.measure(bench, {"trials": 1, "outages": 1, "down_s": 0.1})
     for figures in finding.measured.values():
-        assert c12_outage.rule(figures).verdict == "confirmed"
+        assert (ruling := c12_outage.rule(figures)).verdict == "confirmed", ruling
         assert figures.number("asked_with") == 2 * len(c12_outage.WITH_DATABASE)
     assert c12_outage.explain(finding)
 
@@ -54,7 +54,7 @@ def test_service_starts_without_its_database_and_recovers(bench: Bench) -> None:
 def test_released_connections_are_reused(bench: Bench) -> None:
     finding = c21_reuse.measure(bench, {"requests": 10, "bursts": 2, "pool_size": 3})
     for figures in finding.measured.values():
-        assert c21_reuse.rule(figures).verdict == "depends"
+        assert (ruling := c21_reuse.rule(figures)).verdict == "depends", ruling
         assert (figures.number("alone_pids"), figures.number("opened")) == (1, 3)
         assert figures.number("overflow_closed") > 0
     assert c21_reuse.explain(finding)
@@ -64,7 +64,7 @@ def test_released_connections_are_reused(bench: Bench) -> None:
 def test_session_lives_longer_and_shorter_than_its_connection(bench: Bench) -> None:
     finding = c19_session_life.measure(bench, {"trials": 1, "sessions": 4})
     for figures in finding.measured.values():
-        assert c19_session_life.rule(figures).verdict == "refuted"
+        assert (ruling := c19_session_life.rule(figures)).verdict == "refuted", ruling
         assert (figures.number("served_by"), figures.number("of_one")) == (1, 2)
         assert figures.number("unpooled_at_close_most") == 0
     for picture in finding.pictures:
@@ -78,7 +78,7 @@ def test_session_lives_longer_and_shorter_than_its_connection(bench: Bench) -> N
 def test_pool_grows_with_need_alone(bench: Bench) -> None:
     finding = c14_empty_pool.measure(bench, {"pool_size": 3, "requests": 5})
     for figures in finding.measured.values():
-        assert c14_empty_pool.rule(figures).verdict == "confirmed"
+        assert (ruling := c14_empty_pool.rule(figures)).verdict == "confirmed", ruling
         assert figures.text("growth") == "0, 0, 1, 2, 3, 3"
     assert c14_empty_pool.explain(finding)
 

@@ -1,5 +1,6 @@
 """The session's own part: reads without a transaction, on the one connection that the request holds."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 
 import pytest
@@ -61,6 +62,17 @@ def test_a_transaction_after_a_read_holds_one_connection(engine: Engine) -> None
     assert session.execute(STARTED).scalar_one() is True
     session.close()
     assert held(engine) == 0
+
+
+@pytest.mark.parametrize("end", [CoreSession.commit, CoreSession.rollback, CoreSession.close])
+def test_connection_is_given_back_at_every_end(engine: Engine, end: Callable[[CoreSession], None]) -> None:
+    session = CoreSession(engine)
+    end(session)
+    for options in (None, {"isolation_level": "READ COMMITTED"}):
+        session.connection(execution_options=options).execute(BACKEND)
+        assert held(engine) == 1
+        end(session)
+        assert held(engine) == 0
 
 
 def test_close_rolls_a_transaction_back(engine: Engine) -> None:
