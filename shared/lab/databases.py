@@ -38,7 +38,7 @@ def new_pair(url: str, prefix: str) -> tuple[str, str]:
 
 
 def require_right(url: str, who: str, otherwise: str = "") -> None:
-    """Check that the role in a URL may create databases.
+    """Check that the user in a URL may create databases.
 
     Args:
         url: A database of the server.
@@ -50,7 +50,7 @@ def require_right(url: str, who: str, otherwise: str = "") -> None:
         UsageError: If it may not.
     """
     if is_mariadb(url):
-        # Rights are by name there; CREATE DATABASE itself tells.
+        _require_right_on_mariadb(url, who, otherwise)
         return
     with administration(url) as connection:
         may_create = connection.execute(
@@ -62,6 +62,23 @@ def require_right(url: str, who: str, otherwise: str = "") -> None:
                 why="the role in DATABASE_URL may not create databases",
                 hint=f"Give it CREATEDB, unset DATABASE_URL to use the embedded PostgreSQL{otherwise}",
             )
+
+
+def _require_right_on_mariadb(url: str, who: str, otherwise: str) -> None:
+    """Do the same on a MariaDB, where rights are by name and only an attempt tells."""
+    name = make_url(new_pair(url, PREFIXES[0])[0]).database
+    with administration(url) as connection:
+        try:
+            connection.execute(text(f"CREATE DATABASE `{name}`"))
+        except SQLAlchemyError as error:
+            user = connection.execute(text("SELECT current_user()")).scalar_one().replace("@", "'@'")
+            grants = " ".join(f"GRANT ALL ON `{prefix}\\_%`.* TO '{user}';" for prefix in PREFIXES)
+            raise UsageError(
+                f"{who} needs databases of its own",
+                why=f"the user in DATABASE_URL may not create them: {getattr(error, 'orig', error)}",
+                hint=f"{grants} or unset DATABASE_URL to use the embedded PostgreSQL{otherwise}",
+            ) from error
+        connection.execute(text(f"DROP DATABASE `{name}`"))
 
 
 @contextmanager
