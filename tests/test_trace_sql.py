@@ -169,7 +169,7 @@ def test_eleventh_request_tells_the_wait_that_the_pool_measured(edition: Edition
 
 def test_checkout_that_times_out_is_a_stage_with_its_error(edition: Edition, new_database: str) -> None:
     """Two wait for the only connection, in vain: each tells how long, and how many were before it."""
-    settings: dict[str, Any] = {"pool_size": 1, "connect_timeout": 0.1, "pool_timeout": 0.2}
+    settings: dict[str, Any] = {"pool_size": 1, "connect_timeout": 1.0, "pool_timeout": 1.1}
     with requests_of(edition, new_database, trace=True, **settings) as requests:
         holds, waits = Request([sleep(1.5)]), [traced(edition, PID), traced(edition, PID)]
         requests.run(holds, *waits)
@@ -201,14 +201,14 @@ def test_failing_statement_is_rolled_back_and_told_by_its_class(edition: Edition
 
 def test_statement_timeout_is_told(edition: Edition, new_database: str) -> None:
     """Its SQLSTATE is query_canceled, and it took as long as it was allowed to."""
-    ladder: dict[str, Any] = {"connect_timeout": 0.1, "pool_timeout": 0.2, "statement_timeout": 0.5}
+    ladder: dict[str, Any] = {"connect_timeout": 1.0, "pool_timeout": 1.1, "statement_timeout": 1.2}
     with requests_of(edition, new_database, trace=True, **ladder) as requests:
         request = traced(edition, sleep(30))
         requests.run(request)
     (stage,) = request.stages("sql")
     assert stage.facts["sqlstate"] == "57014"
     assert stage.facts["error"].startswith("QueryCanceled")
-    assert 400_000_000 < stage.end_ns - stage.start_ns < 10_000_000_000
+    assert 1_100_000_000 < stage.end_ns - stage.start_ns < 10_000_000_000
     assert request.facts("release")["reset"] == "none"
 
 
