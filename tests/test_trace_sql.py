@@ -171,7 +171,7 @@ def test_checkout_that_times_out_is_a_stage_with_its_error(edition: Edition, new
     """Two wait for the only connection, in vain: each tells how long, and how many were before it."""
     settings: dict[str, Any] = {"pool_size": 1, "connect_timeout": 1.0, "pool_timeout": 1.1}
     with requests_of(edition, new_database, trace=True, **settings) as requests:
-        holds, waits = Request([sleep(1.5)]), [traced(edition, PID), traced(edition, PID)]
+        holds, waits = Request([sleep(4)]), [traced(edition, PID), traced(edition, PID)]
         requests.run(holds, *waits)
         assert holds.error is None
         timeouts = requests.state().totals.timeouts
