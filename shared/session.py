@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 from sqlalchemy import Engine
 from sqlalchemy import Executable
 from sqlalchemy import Result
+from sqlalchemy.exc import IllegalStateChangeError
 from sqlalchemy.orm import Session
 
 
@@ -25,6 +26,7 @@ class CoreSession(Session):
 
     bind: Engine
     _reading: Connection | None = None
+    _is_connecting = False
 
     def connection(self, bind_arguments: Any = None, execution_options: Any = None) -> Connection:
         """Return the session's connection: that of its transaction, or else one in autocommit.
@@ -32,12 +34,20 @@ class CoreSession(Session):
         Args:
             bind_arguments: As Session takes them; there is one engine.
             execution_options: Given, they begin a transaction, with the isolation level among them.
+
+        Raises:
+            IllegalStateChangeError: If another task or thread is taking a connection for this session just now.
         """
         if execution_options or self.in_transaction():
             self._end_reading()
             return super().connection(bind_arguments, execution_options)
         if self._reading is None:
-            self._reading = self.bind.connect()
+            self._require_one_user()
+            self._is_connecting = True
+            try:
+                self._reading = self.bind.connect()
+            finally:
+                self._is_connecting = False
         return self._reading
 
     def execute(self, statement: Executable, params: Any = None, **_options: Any) -> Result[*tuple[Any, ...]]:
@@ -78,7 +88,15 @@ class CoreSession(Session):
     def expunge_all(self) -> None:
         """Do nothing: no entity was ever loaded. Called at every close."""
 
+    def _require_one_user(self) -> None:
+        """Do as Session does: a second user would lose the first one's connection."""
+        if self._is_connecting:
+            raise IllegalStateChangeError(
+                "This session is provisioning a new connection; concurrent operations are not permitted", code="isce"
+            )
+
     def _end_reading(self) -> None:
+        self._require_one_user()
         if self._reading is not None:
             # Forgotten only when it is back: what cannot be given back can still be thrown away.
             self._reading.close()

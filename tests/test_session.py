@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy import create_engine
+from sqlalchemy import event
 from sqlalchemy import text
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.pool import QueuePool
 
 from shared.config import load
@@ -73,6 +75,25 @@ def test_connection_is_given_back_at_every_end(engine: Engine, end: Callable[[Co
         assert held(engine) == 1
         end(session)
         assert held(engine) == 0
+
+
+@pytest.mark.parametrize("use", [lambda s: s.execute(BACKEND), CoreSession.commit, CoreSession.close])
+def test_second_user_is_refused_while_a_connection_is_taken(engine: Engine, use: Callable[[CoreSession], None]) -> None:
+    """As by Session itself: otherwise one of two connections would be nobody's."""
+    session = CoreSession(engine)
+    refused = []
+
+    def taken(*_: object) -> None:
+        with pytest.raises(InvalidRequestError, match="concurrent operations are not permitted") as caught:
+            use(session)
+        refused.append(caught.value.code)
+
+    event.listen(engine.pool, "checkout", taken)
+    session.execute(BACKEND)
+    assert refused == ["isce"]
+    assert held(engine) == 1
+    session.close()
+    assert held(engine) == 0
 
 
 def test_close_rolls_a_transaction_back(engine: Engine) -> None:
