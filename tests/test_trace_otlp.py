@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -51,6 +52,12 @@ JSON = ("Content-Type", "application/json")
 # Nobody waits longer than this for a thread of the service, on a machine however busy.
 PATIENCE_S = 20.0
 CALL = request("GET", "/queries?queries=3", [ASK, PARENT])
+
+
+def fresh_call() -> tuple[str, bytes]:
+    """Return a trace id that no other test has left a trace of, and the request for it."""
+    trace_id = secrets.token_hex(16)
+    return trace_id, CALL.replace(TRACE_ID.encode(), trace_id.encode())
 
 
 def made() -> TraceDocument:
@@ -211,9 +218,10 @@ def nested(document: TraceDocument, stage: StageDocument) -> tuple[int, int]:
 def test_spans_reach_a_receiver(start_service: ServiceFactory, edition: Edition) -> None:
     with receiving() as receiver:
         service = start_service(edition, TRACE_OTLP_ENDPOINT=receiver.endpoint)
-        assert once(service.port, CALL).status == 200
-        document = read_trace(service.port, TRACE_ID)
-        root, *children = eventually(lambda: receiver.spans(TRACE_ID), PATIENCE_S)
+        trace_id, call = fresh_call()
+        assert once(service.port, call).status == 200
+        document = read_trace(service.port, trace_id)
+        root, *children = eventually(lambda: receiver.spans(trace_id), PATIENCE_S)
         assert (root.parent_span_id.hex(), root.span_id.hex()) == (CALLER, document["span_id"])
         found = attributes(root.attributes)
         assert root.name == "GET /queries"
@@ -331,10 +339,11 @@ def test_receiver_in_trouble_is_nobody_elses(start_service: ServiceFactory, edit
             endpoint = stack.enter_context(receiving(status=503)).endpoint
         service = start_service(edition, TRACE_OTLP_ENDPOINT=endpoint)
         for _ in range(40):
-            reply = once(service.port, CALL)
+            trace_id, call = fresh_call()
+            reply = once(service.port, call)
             assert reply.status == 200
             assert len(reply.json) == 3
-        assert read_trace(service.port, TRACE_ID)["status"] == 200
+        assert read_trace(service.port, trace_id)["status"] == 200
         started_at = time.monotonic()
         assert service.stop() == 0
         assert time.monotonic() - started_at < 12
@@ -394,5 +403,6 @@ def test_extra_is_not_needed_without_an_endpoint(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDDEN, "utf-8")
     service = start_service(edition, PYTHONPATH=str(tmp_path))
-    assert once(service.port, CALL).status == 200
-    assert read_trace(service.port, TRACE_ID)["status"] == 200
+    trace_id, call = fresh_call()
+    assert once(service.port, call).status == 200
+    assert read_trace(service.port, trace_id)["status"] == 200
