@@ -2,7 +2,6 @@
 
 import logging
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -41,6 +40,7 @@ from .otlp_receiver import receiving
 from .trace_documents import Draft
 from .traced import ASK
 from .traced import ASK_VALUES
+from .traced import anew
 from .traced import read_trace
 from .traced import stages
 
@@ -52,12 +52,6 @@ JSON = ("Content-Type", "application/json")
 # Nobody waits longer than this for a thread of the service, on a machine however busy.
 PATIENCE_S = 20.0
 CALL = request("GET", "/queries?queries=3", [ASK, PARENT])
-
-
-def fresh_call() -> tuple[str, bytes]:
-    """Return a trace id that no other test has left a trace of, and the request for it."""
-    trace_id = secrets.token_hex(16)
-    return trace_id, CALL.replace(TRACE_ID.encode(), trace_id.encode())
 
 
 def made() -> TraceDocument:
@@ -218,7 +212,7 @@ def nested(document: TraceDocument, stage: StageDocument) -> tuple[int, int]:
 def test_spans_reach_a_receiver(start_service: ServiceFactory, edition: Edition) -> None:
     with receiving() as receiver:
         service = start_service(edition, TRACE_OTLP_ENDPOINT=receiver.endpoint)
-        trace_id, call = fresh_call()
+        trace_id, call = anew(CALL, TRACE_ID)
         assert once(service.port, call).status == 200
         document = read_trace(service.port, trace_id)
         root, *children = eventually(lambda: receiver.spans(trace_id), PATIENCE_S)
@@ -308,9 +302,8 @@ def test_each_of_several_processes_sends(start_service: ServiceFactory, edition:
 
 def test_credentials_are_used_and_not_shown(start_service: ServiceFactory, edition: Edition) -> None:
     with receiving(status=400) as receiver:
-        service = start_service(
-            edition, TRACE_OTLP_ENDPOINT=receiver.endpoint.replace("http://", f"http://me:{SECRET}@")
-        )
+        place = receiver.endpoint.replace("http://", f"http://me:{SECRET}@")
+        service = start_service(edition, TRACE_OTLP_ENDPOINT=place)
         assert once(service.port, CALL).status == 200
         assert service.stop() == 0
         assert [field[:5] for field in receiver.authorizations if field] == ["Basic"]
@@ -339,10 +332,9 @@ def test_receiver_in_trouble_is_nobody_elses(start_service: ServiceFactory, edit
             endpoint = stack.enter_context(receiving(status=503)).endpoint
         service = start_service(edition, TRACE_OTLP_ENDPOINT=endpoint)
         for _ in range(40):
-            trace_id, call = fresh_call()
+            trace_id, call = anew(CALL, TRACE_ID)
             reply = once(service.port, call)
-            assert reply.status == 200
-            assert len(reply.json) == 3
+            assert (reply.status, len(reply.json)) == (200, 3)
         assert read_trace(service.port, trace_id)["status"] == 200
         started_at = time.monotonic()
         assert service.stop() == 0
@@ -403,6 +395,6 @@ def test_extra_is_not_needed_without_an_endpoint(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDDEN, "utf-8")
     service = start_service(edition, PYTHONPATH=str(tmp_path))
-    trace_id, call = fresh_call()
+    trace_id, call = anew(CALL, TRACE_ID)
     assert once(service.port, call).status == 200
     assert read_trace(service.port, trace_id)["status"] == 200

@@ -1,6 +1,7 @@
 """A client that asks for traces and keeps its own record of the bytes, to hold the service's record against."""
 
 import re
+import secrets
 import socket
 import time
 from collections.abc import Iterable
@@ -24,6 +25,12 @@ _ID = re.compile(rb"(?i)\r\nx-trace-id: ([0-9a-f]{32})\r\n")
 def traced(method: str, path: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None) -> bytes:
     """Return the bytes of a request that asks for a trace with its values."""
     return request(method, path, [ASK_VALUES, *headers], body)
+
+
+def anew(call: bytes, trace_id: str) -> tuple[str, bytes]:
+    """Return a trace id that no other test has left a trace of, and a request with it in place of its own."""
+    fresh = secrets.token_hex(16)
+    return fresh, call.replace(trace_id.encode(), fresh.encode())
 
 
 def read_trace(port: int, trace_id: str) -> TraceDocument:
