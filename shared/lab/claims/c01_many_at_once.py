@@ -125,6 +125,12 @@ def _run(client: LoadClient, service: Service, kind: str, users: int, seconds: f
             hint=f"see {service.log_path}",
         )
     is_inside = is_good & (samples.done_ns >= load.window_start_ns) & (samples.done_ns < load.window_end_ns)
+    if not is_inside.any():
+        raise EnvironmentFailure(
+            f"{service.spec.name} answered none of {users} users within a whole window",
+            why=f"{int(is_good.sum())} good answers came, none of them in the {window_s:g} s that were counted",
+            hint="run it again when nothing else uses this machine",
+        )
     took_s = (samples.done_ns - samples.intended_ns)[is_good] / 1e9
     readings = processes.read(service.pids()).values()
     return Run(
