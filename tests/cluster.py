@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from typing import Literal
@@ -56,14 +57,21 @@ class StoppablePostgres:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Stop every process of the server by SIGSTOP for the time of the block."""
+        # The postmaster first, so that it has no new child that would be overlooked.
+        os.kill(self.pids()[0], signal.SIGSTOP)
         stopped = self.pids()
         for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+            self._signal(pid, signal.SIGSTOP)
         try:
             yield
         finally:
             for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+                self._signal(pid, signal.SIGCONT)
+
+    @staticmethod
+    def _signal(pid: int, number: int) -> None:
+        with suppress(ProcessLookupError):  # a backend that was just ending
+            os.kill(pid, number)
 
     def release(self) -> None:
         """Stop the server for good."""

@@ -99,7 +99,23 @@ def test_claims_name_the_work_with_its_figures_the_largest_first() -> None:
 def test_load_is_named_where_there_are_several() -> None:
     answer = words.answer(measured({"db": MORE}, (Load(1), Load(32))))
     assert "2 workloads" in answer.headline
-    assert answer.claims[0].items == ("db at 1: asgi 37% more [25% to 51%]", "db at 32: asgi 37% more [25% to 51%]")
+    assert answer.claims[0].items == ("db at every load: asgi from 37% more [25% to 51%] to 37% more [25% to 51%]",)
+
+
+def test_one_scenario_is_one_item_from_its_smallest_to_its_largest_difference() -> None:
+    whole = measured({"db": MORE, "json": EQUAL}, (Load(1), Load(8), Load(32)))
+    by_load = {1: MORE, 8: Ratio(3.0, 2.8, 3.2, 10), 32: FEWER}
+    changed = [
+        replace(r, ratio=by_load[r.load.connections]) if (r.scenario, r.measure) == ("db", "rps") else r
+        for r in whole.ratios
+    ]
+    answer = words.answer(replace(whole, ratios=tuple(changed)))
+    heads = {claim.head: claim.items for claim in answer.claims}
+    assert heads["asgi answers more requests per second"] == (
+        "db at 1 and 8: asgi from 37% more [25% to 51%] to 3.00 times as many [2.80, 3.20]",
+    )
+    assert heads["wsgi answers more requests per second"] == ("db at 32: asgi 20% fewer [15% to 25%]",)
+    assert heads["No difference shown in requests per second"] == ("json at every load [0.97, 1.05]",)
 
 
 def at_a_rate(comparison: Comparison) -> Comparison:

@@ -3,6 +3,7 @@
 A ratio is always that of the other subject over the baseline. What an interval does not exclude is not claimed.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -229,7 +230,31 @@ def _claims(found: Sequence[Finding], heads: Sequence[tuple[Verdict, str]], abov
         # What differs most stands first.
         chosen = sorted((f for f in found if f.verdict == verdict), key=_distance, reverse=True)
         if chosen:
-            yield Claim(head, tuple(_item(f, above) for f in chosen))
+            groups: dict[str, list[Finding]] = {}
+            for finding in chosen:
+                groups.setdefault(finding.scenario, []).append(finding)
+            loads = {f.load for f in found}
+            yield Claim(head, tuple(_items(group, above, loads) for group in groups.values()))
+
+
+def _items(group: Sequence[Finding], above: str, loads: Collection[Load]) -> str:
+    """Return what was found of one scenario under some of the loads, given with the farthest from 1 first."""
+    if len(group) == 1:
+        return _item(group[0], above)
+    at = "every load" if len(group) == len(loads) else listed([str(f.load) for f in sorted(group, key=_size)])
+    name = f"{group[0].scenario} at {at}"
+    ratios = [f.ratio for f in group if f.ratio is not None]
+    if not ratios:
+        return name
+    if group[0].verdict == "equal":
+        return f"{name} [{min(r.low for r in ratios):.2f}, {max(r.high for r in ratios):.2f}]"
+    measure = group[0].measure
+    return f"{name}: {above} from {change(ratios[-1], measure)} to {change(ratios[0], measure)}"
+
+
+def _size(finding: Finding) -> float:
+    """Return how much is sent, so that loads of one model stand in order."""
+    return finding.load.rate or finding.load.connections
 
 
 def _item(finding: Finding, above: str) -> str:
