@@ -258,6 +258,26 @@ def test_page_in_print_is_light_and_open(open_page: Open) -> None:
     check_fits(page, 720)
 
 
+def test_page_of_much_work_has_a_chart_for_each_load_and_prints_what_is_open(open_page: Open) -> None:
+    page, _ = open_page(measured(tuple(f"/bytes?size={n}" for n in range(1, 10)), (1, 32)))
+    titles = page.locator("#cost figcaption").all_inner_texts()
+    assert [title for title in titles if title.startswith("Processor time per request, at")] == [
+        "Processor time per request, at 1",
+        "Processor time per request, at 32",
+    ]
+    folded = page.locator("#every > details:not([open])")
+    page.emulate_media(media="print")
+    expect(page.locator("#every > details[open] > .inside")).to_have_count(1)
+    expect(folded).to_have_count(17)
+    expect(folded.first.locator("summary").first).to_be_visible()
+    expect(folded.first.locator(".inside").first).to_be_hidden()
+    expect(page.locator("figure details .inside").first).to_be_visible()
+    page.emulate_media(media="screen")
+    page.get_by_role("button", name="Open all details").click()
+    page.emulate_media(media="print")
+    expect(page.locator("#every > details > .inside").last).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("make", [measured, planted])
 def test_page_fits_the_screen(open_page: Open, make: Callable[[], Comparison], width: int) -> None:

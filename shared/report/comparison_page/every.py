@@ -43,6 +43,7 @@ def every(comparison: Comparison) -> Section:
             words.label(comparison, workload.scenario.name, workload.load),
             tuple(_workload(comparison, workload, pieces)),
             is_open=not number or len(measured) <= FEW,
+            on_paper=len(measured) <= figures.MANY,
         )
         for number, workload in enumerate(measured)
     ]

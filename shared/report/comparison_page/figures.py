@@ -1,8 +1,10 @@
 """What was measured, as charts and tables: rates, response times, and what a request costs."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 
+from shared.lab.planning.plan import Load
 from shared.lab.results.record import CellSummary
 from shared.lab.results.record import Comparison
 from shared.lab.results.record import Measure
@@ -23,7 +25,8 @@ from shared.report.page.content import Section
 from shared.report.page.content import Table
 from shared.report.page.content import Text
 
-# Ratios that one chart shows; with more, and several loads, each load has its own.
+# Workloads that one chart shows; with more, and several loads, each load has its own. Of more, paper shows only what is
+# open.
 MANY = 16
 VERDICTS = {"above": "yes", "below": "yes", "equal": "no difference shown", "none": "no ratio"}
 
@@ -87,14 +90,12 @@ def _ratios(comparison: Comparison, above: str, measure: Measure) -> tuple[Block
     name, below = words.WORDINGS[measure].name, comparison.baseline
     found = words.findings(comparison, above, measure)
     title = f"{name[0].upper() + name[1:]}: {above} over {below}"
-    if len(found) <= MANY or len(comparison.loads) == 1:
-        return (_chart_of_ratios(found, comparison, above, measure, title, ()),)
     reach = [value for f in found if f.ratio for value in (f.ratio.low, f.ratio.high)]
-    charts = (
-        _chart_of_ratios([f for f in found if f.load == load], comparison, above, measure, f"{title}, at {load}", reach)
-        for load in comparison.loads
-    )
-    return (Beside(tuple(charts)),)
+    charts = [
+        _chart_of_ratios([f for f in found if f.load in loads], comparison, above, measure, each, reach)
+        for each, loads in _by_load(comparison, title)
+    ]
+    return (charts[0] if len(charts) == 1 else Beside(tuple(charts)),)
 
 
 def _chart_of_ratios(
@@ -161,15 +162,19 @@ def _table_of_times(comparison: Comparison) -> Table:
 def _bars_of_cost(comparison: Comparison) -> Iterable[Block]:
     cells = list(_cells(comparison))
     if any(cell.server_cpu_s_per_request is not None for cell in cells):
-        title = "Processor time per request"
-        groups = _groups(comparison)
-        yield Figure(
-            title,
-            bar_chart(groups, title=title, unit=_microseconds, names=comparison.subjects),
-            _table_of_cost(comparison, cells),
-            comparison.subjects,
-            note="Whiskers: 95 % interval over rounds of each by itself.",
-        )
+        reach = max(bar.high or bar.value for group in _groups(comparison, comparison.loads) for bar in group.bars)
+        charts = [
+            Figure(
+                title,
+                bar_chart(groups, title=title, unit=_microseconds, names=comparison.subjects, reach=reach),
+                _table_of_cost(comparison, [cell for cell in cells if cell.load in loads]),
+                comparison.subjects,
+                note="Whiskers: 95 % interval over rounds of each by itself.",
+            )
+            for title, loads in _by_load(comparison, "Processor time per request")
+            if (groups := _groups(comparison, loads))
+        ]
+        yield charts[0] if len(charts) == 1 else Beside(tuple(charts))
     peaks = [
         (subject, max((c.server_peak_bytes for c in cells if c.subject == subject and c.server_peak_bytes), default=0))
         for subject in comparison.subjects
@@ -187,10 +192,19 @@ def _bars_of_cost(comparison: Comparison) -> Iterable[Block]:
         yield Figure(title, chart, note=note)
 
 
-def _groups(comparison: Comparison) -> list[Group]:
-    """Return the processor time of a request of each subject, for each piece of work."""
+def _by_load(comparison: Comparison, title: str) -> list[tuple[str, tuple[Load, ...]]]:
+    """Return the charts to draw, each with title and loads: one of all, or one for each load where they are many."""
+    if len(comparison.workloads) <= MANY or len(comparison.loads) == 1:
+        return [(title, comparison.loads)]
+    return [(f"{title}, at {load}", (load,)) for load in comparison.loads]
+
+
+def _groups(comparison: Comparison, loads: Collection[Load]) -> list[Group]:
+    """Return the processor time of a request of each subject, for each piece of work under these loads."""
     groups: list[Group] = []
     for workload in comparison.workloads:
+        if workload.load not in loads:
+            continue
         bars: list[Bar] = []
         for series, subject in enumerate(comparison.subjects):
             cell = comparison.cell(workload.scenario.name, workload.load, subject)

@@ -12,6 +12,7 @@ from shared.lab.results.record import Comparison
 from shared.lab.results.record import Slice
 from shared.report import format
 from shared.report import words
+from shared.report.comparison_page import figures
 from shared.report.page.content import Block
 from shared.report.page.content import Details
 from shared.report.page.content import Notice
@@ -83,6 +84,7 @@ def servers(comparison: Comparison) -> Section:
             words.label(comparison, workload.scenario.name, workload.load),
             (Text(reading(sides)), _table(sides)),
             is_open=not number or len(shown) <= FEW,
+            on_paper=len(shown) <= figures.MANY,
         )
         for number, (workload, sides) in enumerate(shown)
     ]

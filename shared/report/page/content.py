@@ -183,17 +183,19 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Blocks that are opened when wanted; print shows them all.
+    """Blocks that are opened when wanted.
 
     Attributes:
         summary: What is inside.
         blocks: The inside.
         is_open: Whether it is open from the start.
+        on_paper: Whether print shows them even when they are not open.
     """
 
     summary: str
     blocks: "tuple[Block, ...]"
     is_open: bool = False
+    on_paper: bool = True
     kind: ClassVar[str] = "details"
 
 

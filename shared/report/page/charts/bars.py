@@ -63,7 +63,13 @@ class Group:
 
 
 def bar_chart(
-    groups: Sequence[Group], *, title: str, unit: Callable[[float], str], names: Sequence[str], description: str = ""
+    groups: Sequence[Group],
+    *,
+    title: str,
+    unit: Callable[[float], str],
+    names: Sequence[str],
+    description: str = "",
+    reach: float = 0.0,
 ) -> Svg:
     """Return bars from 0 on a linear axis.
 
@@ -73,9 +79,10 @@ def bar_chart(
         unit: Makes the text of a value on the axis.
         names: Of the series, for what a piece says when pointed at.
         description: In words what is to be seen; the figures if empty.
+        reach: A value that the axis holds, too, so that charts beside each other have the same.
     """
     bars = [bar for group in groups for bar in group.bars]
-    axis = scale.linear([value for bar in bars for value in (bar.value, bar.high or 0.0)], pad=0.5)
+    axis = scale.linear([reach, *(value for bar in bars for value in (bar.value, bar.high or 0.0))], pad=0.5)
     bottom = TOP + sum((HEAD if group.label else 0) + STEP * len(group.bars) + AFTER for group in groups)
     told = description or marks.joined(f"{g.label} {bar.label}: {bar.text}".strip() for g in groups for bar in g.bars)
     root = marks.chart(title, told, bottom + BOTTOM)
