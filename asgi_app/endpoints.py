@@ -24,7 +24,6 @@ from shared.errors import InvalidRequest
 from shared.errors import NotFound
 from shared.errors import PoolTimeout
 from shared.errors import is_serialization_failure
-from shared.pool import asking
 from shared.trace.document import TraceDocument
 from shared.trace.document import TraceList
 
@@ -334,7 +333,6 @@ async def stream(session: Session, parameters: schemas.StreamParameters) -> Chun
     await connection.execute(statements.DECLARE_STREAM, {"rows": parameters.rows})
     sent = 0
     while sent < parameters.rows:
-        asking(connection.info)
         result = await connection.execute(statements.FETCH_STREAM)
         rows = result.all()
         yield serialization.worlds_as_ndjson(rows)

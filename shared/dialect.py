@@ -1,13 +1,47 @@
 """SQLAlchemy's dialects without what only one edition would do: a statement, or a wait for nothing."""
 
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
+if TYPE_CHECKING:
+    from sqlalchemy.engine.default import DefaultDialect
+else:
+    DefaultDialect = object
 
-class Psycopg2(PGDialect_psycopg2):
+
+class Asking(DefaultDialect):
+    """Notes when the wait for each answer begins, for drivers that do not bound it themselves (`shared.watchdog`).
+
+    Attributes:
+        asked_ns: For each open connection of the driver when it was last asked something, by the performance counter.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.asked_ns: dict[Any, int] = {}
+
+    def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        """Execute a statement."""
+        self.asked_ns[cursor.connection] = perf_counter_ns()
+        cursor.execute(statement, parameters)
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """Commit."""
+        self.asked_ns[dbapi_connection.dbapi_connection] = perf_counter_ns()
+        dbapi_connection.commit()
+
+    def do_close(self, dbapi_connection: Any) -> None:
+        """Close a connection."""
+        self.asked_ns.pop(dbapi_connection, None)
+        dbapi_connection.close()
+
+
+class Psycopg2(Asking, PGDialect_psycopg2):
     """Leaves autocommit, and returns to it, without a round trip.
 
     psycopg2 remembers the isolation level of the last transaction, and when a connection leaves autocommit again it
@@ -42,7 +76,7 @@ class AsyncPsycopg(PGDialectAsync_psycopg):
         dbapi_connection.driver_connection.pgconn.finish()
 
 
-class Psycopg(PGDialect_psycopg):
+class Psycopg(Asking, PGDialect_psycopg):
     """The dialect of psycopg 3, which both editions can use."""
 
     supports_statement_cache = True

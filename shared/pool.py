@@ -233,15 +233,10 @@ def measure(pool: Pool, statistics: PoolStatistics) -> None:
     event.listen(pool, "connect", connected)
 
 
-def asking(info: dict[Any, Any]) -> None:
-    """Note on a connection's `info` that a statement begins, where one request sends many over a long time."""
-    info["asked_ns"] = perf_counter_ns()
-
-
-def asked_ns(record: ConnectionPoolEntry) -> int:
-    """Return since when, at the earliest, a connection may be waiting for an answer; 0 when nobody uses it."""
+def held_since_ns(record: ConnectionPoolEntry) -> int:
+    """Return since when a connection is in use, by the performance counter; 0 when nobody uses it."""
     since_ns: int = record.info.get("since_ns", 0)
-    return since_ns and max(since_ns, record.info.get("asked_ns", 0))
+    return since_ns
 
 
 def snapshot(pool: Pool, statistics: PoolStatistics) -> schemas.Pool:

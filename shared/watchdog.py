@@ -9,17 +9,18 @@ and costs a request nothing.
 import os
 import socket
 from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from threading import Event
 from threading import Thread
 from time import perf_counter_ns
 from typing import Any
 
+from sqlalchemy import Engine
 from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.pool import Pool
 
-from .pool import asked_ns
+from .pool import held_since_ns
 
 # libpq's PQTRANS_ACTIVE: a statement was sent, its answer is due.
 ACTIVE = 1
@@ -31,16 +32,18 @@ class Watchdog:
     """A thread that shuts the socket of each connection whose answer is overdue; the wait then fails at once.
 
     Args:
-        pool: The pool to watch, before its first connection.
+        engine: The engine whose connections to watch, before the first of them.
         limit_s: Longest wait for an answer.
     """
 
-    def __init__(self, pool: Pool, limit_s: float) -> None:
+    def __init__(self, engine: Engine, limit_s: float) -> None:
+        # Of a driver that bounds the wait itself, nothing is noted.
+        self._asked_ns: Mapping[Any, int] = getattr(engine.dialect, "asked_ns", {})
         self._limit_s = limit_s
         self._sockets: dict[ConnectionPoolEntry, socket.socket] = {}
         self._ended = Event()
-        event.listen(pool, "connect", self._connected)
-        event.listen(pool, "close", self._closed)
+        event.listen(engine.pool, "connect", self._connected)
+        event.listen(engine.pool, "close", self._closed)
 
     def start(self) -> Callable[[], None]:
         """Begin to watch; return what ends it."""
@@ -63,9 +66,15 @@ class Watchdog:
         while not self._ended.wait(self._limit_s / LOOKS):
             latest_ns = perf_counter_ns() - round(self._limit_s * 1e9)
             for record, own in list(self._sockets.items()):
-                if 0 < asked_ns(record) < latest_ns and _is_waiting(record):
+                if self._is_overdue(record, latest_ns):
                     with suppress(OSError):
                         own.shutdown(socket.SHUT_RDWR)
+
+    def _is_overdue(self, record: ConnectionPoolEntry, latest_ns: int) -> bool:
+        """Return whether a connection waits, at this moment, for an answer that was asked for before `latest_ns`."""
+        since_ns = held_since_ns(record)
+        asked_ns = max(since_ns, self._asked_ns.get(record.dbapi_connection, 0))
+        return since_ns > 0 and asked_ns < latest_ns and _is_waiting(record)
 
 
 def _is_waiting(record: ConnectionPoolEntry) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 
 from shared.config import Edition
+from shared.lab.factors import distance
 
 from .clients import Crowd
 from .clients import bad_log_lines
@@ -148,3 +149,16 @@ def test_frozen_database_ends_requests_in_bounded_time(
     eventually(lambda: pool_of(service)["checked_out"] == 0, 4)
     assert service.stop() == 0
     assert bad_log_lines(service) == []
+
+
+@pytest.mark.slow
+def test_a_request_of_many_answers_may_take_longer_than_one_answer_may(
+    edition: Edition, start_service: ServiceFactory, database_url: str
+) -> None:
+    """The bound is on the wait for each answer of the database, wherever the statements of a request come from."""
+    with distance.at(database_url, 10.0) as distant:
+        service = start_service(edition, DATABASE_URL=distant.url, **SHORT_TIMEOUTS)
+        reply = get(service.port, "/queries?queries=400")
+        assert reply.status == 200
+        assert reply.elapsed_s > float(SHORT_TIMEOUTS["REQUEST_TIMEOUT"])
+        assert service.stop() == 0

@@ -219,7 +219,7 @@ class Application:
             settings = load()
             self._is_tracing = settings.is_tracing
             self.database = Database(settings, locate(settings))
-            self._end_watch = Watchdog(self.database.engine.pool, settings.request_timeout).start()
+            self._end_watch = Watchdog(self.database.engine, settings.request_timeout).start()
             table = routing.resources(
                 contract.endpoints(lab=settings.lab, trace=settings.is_tracing),
                 lambda endpoint: Handler(endpoint, settings, lambda: self.database),
