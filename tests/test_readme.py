@@ -26,8 +26,9 @@ def test_figures_of_the_twins_are_those_of_the_files() -> None:
     extents = [extent for extent in twins.extents() if extent.file.kind == "twin"]
     differing, total = sum(extent.differing for extent in extents), sum(extent.total for extent in extents)
     assert re.search(rf"^twins +{differing} of {total}\b", README, re.M)
-    for extent in extents:
-        assert re.search(rf"^{re.escape(extent.file.name)} +twin +{extent.differing} of {extent.total}\b", README, re.M)
+    for extent in twins.extents():
+        name, kind = re.escape(extent.file.name), extent.file.kind
+        assert re.search(rf"^{name} +{kind} +{extent.differing} of {extent.total}\b", README, re.M), extent
 
 
 def test_diff_shown_is_the_diff_of_the_endpoints() -> None:
