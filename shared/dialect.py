@@ -6,12 +6,25 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
+from sqlalchemy.dialects.postgresql.psycopg import PGExecutionContext_psycopg
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.dialects.postgresql.psycopg2 import PGExecutionContext_psycopg2
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.default import DefaultDialect
+    from sqlalchemy.engine.default import DefaultExecutionContext
 else:
-    DefaultDialect = object
+    DefaultDialect = DefaultExecutionContext = object
+
+
+class AskingContext(DefaultExecutionContext):
+    """Notes when a statement begins; before it does, so that the wait has no line of ours as its innermost."""
+
+    dialect: "Asking"
+
+    def pre_exec(self) -> None:
+        """Be called before a statement is sent."""
+        self.dialect.asked_ns[self.cursor.connection] = perf_counter_ns()
 
 
 class Asking(DefaultDialect):
@@ -25,11 +38,6 @@ class Asking(DefaultDialect):
         super().__init__(*args, **options)
         self.asked_ns: dict[Any, int] = {}
 
-    def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
-        """Execute a statement."""
-        self.asked_ns[cursor.connection] = perf_counter_ns()
-        cursor.execute(statement, parameters)
-
     def do_commit(self, dbapi_connection: Any) -> None:
         """Commit."""
         self.asked_ns[dbapi_connection.dbapi_connection] = perf_counter_ns()
@@ -41,6 +49,10 @@ class Asking(DefaultDialect):
         dbapi_connection.close()
 
 
+class Psycopg2Context(AskingContext, PGExecutionContext_psycopg2):
+    """The context of a statement on psycopg2."""
+
+
 class Psycopg2(Asking, PGDialect_psycopg2):
     """Leaves autocommit, and returns to it, without a round trip.
 
@@ -50,6 +62,7 @@ class Psycopg2(Asking, PGDialect_psycopg2):
     """
 
     supports_statement_cache = True
+    execution_ctx_cls = Psycopg2Context
 
     def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
         """Set the isolation level of a connection."""
@@ -76,10 +89,15 @@ class AsyncPsycopg(PGDialectAsync_psycopg):
         dbapi_connection.driver_connection.pgconn.finish()
 
 
+class PsycopgContext(AskingContext, PGExecutionContext_psycopg):
+    """The context of a statement on psycopg 3."""
+
+
 class Psycopg(Asking, PGDialect_psycopg):
     """The dialect of psycopg 3, which both editions can use."""
 
     supports_statement_cache = True
+    execution_ctx_cls = PsycopgContext
 
     @classmethod
     def get_async_dialect_cls(cls, url: Any) -> Any:
