@@ -1,5 +1,6 @@
 """The session of both editions: SQLAlchemy's own, with a short way for statements that select columns."""
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 from sqlalchemy import Connection
@@ -22,11 +23,40 @@ class CoreSession(Session):
 
     So statements go straight to the connection, and one that nobody asked a transaction for has none. From the moment
     that `connection` is called with an isolation level, everything is the session's as ever.
+
+    A third follows from them: the session's own books (identity map, states, transactions, registry of sessions) are
+    opened with the first thing that needs them. Making and discarding them was a sixteenth of a request that reads one
+    row.
+
+    Args:
+        bind: The engine.
+        info: Data of the user's own.
+        **options: As Session takes them.
     """
 
     bind: Engine
+    _has_books = False
     _reading: Connection | None = None
     _is_connecting = False
+
+    def __init__(self, bind: Engine, *, info: dict[Any, Any] | None = None, **options: Any) -> None:
+        self.bind = bind
+        self.info = {} if info is None else {**info}
+        self._options = options
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Open the books where one of them is asked for; whatever a session does looks at them first."""
+            if self._has_books:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            self._has_books = True
+            super().__init__(self.bind, **self._options)
+            return getattr(self, name)
+
+    def in_transaction(self) -> bool:
+        """Return whether a transaction was begun and has not ended."""
+        return self._has_books and super().in_transaction()
 
     def connection(self, bind_arguments: Any = None, execution_options: Any = None) -> Connection:
         """Return the session's connection: that of its transaction, or else one in autocommit.

@@ -115,3 +115,25 @@ def test_invalidate_throws_the_connection_away(engine: Engine, *, is_writing: bo
     assert held(engine) == 0
     assert session.execute(BACKEND).scalar_one() != first
     session.close()
+
+
+def test_books_are_opened_by_what_needs_them(engine: Engine) -> None:
+    session = CoreSession(engine, expire_on_commit=False, info={"level": "x"})
+    session.execute(BACKEND)
+    assert not session.in_transaction()
+    session.close()
+    assert "identity_map" not in vars(session)
+    session.begin()
+    assert session.in_transaction()
+    assert vars(session)["expire_on_commit"] is False
+    assert session.info == {"level": "x"}
+    assert len(session.identity_map) == 0
+    session.rollback()
+    assert not session.in_transaction()
+
+
+def test_attribute_that_no_session_has_is_an_error(engine: Engine) -> None:
+    session = CoreSession(engine)
+    with pytest.raises(AttributeError, match="'CoreSession' object has no attribute 'nothing'"):
+        _ = getattr(session, "nothing")  # noqa: B009 - the type checker knows that there is none
+    assert session.is_active
