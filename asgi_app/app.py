@@ -52,6 +52,7 @@ from shared.trace.store import flush_all
 from shared.validation import Binder
 
 from . import endpoints
+from .concurrency import Around
 from .concurrency import again_and_again
 from .concurrency import sample_lag
 from .database import Database
@@ -59,8 +60,6 @@ from .database import get_db
 
 # How often a worker looks whether its supervisor is alive; gunicorn's own figure.
 PARENT_CHECK_S = 1.0
-
-open_db = asynccontextmanager(get_db)
 
 
 class Request:
@@ -169,7 +168,7 @@ class Handler:
     def _first_argument(self) -> AbstractAsyncContextManager[Any]:
         match self._endpoint.needs:
             case "session":
-                return open_db(self._database(), self._endpoint.name)
+                return Around(get_db(self._database(), self._endpoint.name))
             case "database":
                 return nullcontext(self._database())
             case "nothing":

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from contextlib import closing
-from contextlib import contextmanager
 from contextlib import nullcontext
 from functools import partial
 from http import HTTPStatus
@@ -43,6 +42,7 @@ from shared.validation import Binder
 from shared.watchdog import Watchdog
 
 from . import endpoints
+from .concurrency import Around
 from .database import Database
 from .database import get_db
 from .exchange import called
@@ -52,8 +52,6 @@ READ_BYTES = 65_536
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 CLOSE = ("Connection", "close")
 _NO_PARAMETERS: dict[str, str] = {}
-
-open_db = contextmanager(get_db)
 
 
 class Request:
@@ -159,7 +157,7 @@ class Handler:
     def _first_argument(self) -> AbstractContextManager[Any]:
         match self._endpoint.needs:
             case "session":
-                return open_db(self._database(), self._endpoint.name)
+                return Around(get_db(self._database(), self._endpoint.name))
             case "database":
                 return nullcontext(self._database())
             case "nothing":
