@@ -53,6 +53,7 @@ from shared.validation import Binder
 
 from . import endpoints
 from .concurrency import Around
+from .concurrency import Session
 from .concurrency import again_and_again
 from .concurrency import sample_lag
 from .database import Database
@@ -60,6 +61,11 @@ from .database import get_db
 
 # How often a worker looks whether its supervisor is alive; gunicorn's own figure.
 PARENT_CHECK_S = 1.0
+
+
+def open_db(database: Database, endpoint: str) -> Around[Session]:
+    """Return a session around an endpoint."""
+    return Around(get_db(database, endpoint))
 
 
 class Request:
@@ -168,7 +174,7 @@ class Handler:
     def _first_argument(self) -> AbstractAsyncContextManager[Any]:
         match self._endpoint.needs:
             case "session":
-                return Around(get_db(self._database(), self._endpoint.name))
+                return open_db(self._database(), self._endpoint.name)
             case "database":
                 return nullcontext(self._database())
             case "nothing":

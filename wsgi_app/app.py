@@ -43,6 +43,7 @@ from shared.watchdog import Watchdog
 
 from . import endpoints
 from .concurrency import Around
+from .concurrency import Session
 from .database import Database
 from .database import get_db
 from .exchange import called
@@ -52,6 +53,11 @@ READ_BYTES = 65_536
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 CLOSE = ("Connection", "close")
 _NO_PARAMETERS: dict[str, str] = {}
+
+
+def open_db(database: Database, endpoint: str) -> Around[Session]:
+    """Return a session around an endpoint."""
+    return Around(get_db(database, endpoint))
 
 
 class Request:
@@ -157,7 +163,7 @@ class Handler:
     def _first_argument(self) -> AbstractContextManager[Any]:
         match self._endpoint.needs:
             case "session":
-                return Around(get_db(self._database(), self._endpoint.name))
+                return open_db(self._database(), self._endpoint.name)
             case "database":
                 return nullcontext(self._database())
             case "nothing":
