@@ -51,6 +51,8 @@ class Database:
         self.settings = settings
         self.source = source
         self.is_draining = False
+        # Every session has a copy of its own.
+        self._session_info = {"isolation_level": settings.isolation_level}
         self.statistics = PoolStatistics()
         url = engine_url(source.url, EDITION)
         self.engine = create_async_engine(url, **engine_options(settings, EDITION, url.get_driver_name()))
@@ -106,10 +108,9 @@ class Database:
 
     def open_session(self) -> Session:
         """Return a new session; it takes a connection with its first statement."""
-        info = {"isolation_level": self.settings.isolation_level}
         trace = current.get()
         start_ns = 0 if trace is None else monotonic_ns()
-        session = Session(self.engine, expire_on_commit=False, autoflush=False, info=info)
+        session = Session(self.engine, expire_on_commit=False, autoflush=False, info=self._session_info)
         if trace is not None:
             # The level of a transaction, which not every session begins.
             trace.record("session", start_ns, None, isolation_level=self.settings.isolation_level)

@@ -6,7 +6,6 @@ SQLAlchemy's queue pools for their kind, with the same additions.
 
 import select
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -52,7 +51,11 @@ may_not_wait: ContextVar[bool] = ContextVar("may_not_wait", default=False)
 
 @dataclass(slots=True)
 class PoolStatistics:
-    """What one process's pool did; counts since start, durations in nanoseconds."""
+    """What one process's pool did; counts since start, durations in nanoseconds.
+
+    Attributes:
+        wait_histogram: The waits among the checkouts, by their length.
+    """
 
     waiting: int = 0
     connects: int = 0
@@ -60,7 +63,7 @@ class PoolStatistics:
     timeouts: int = 0
     wait_ns: int = 0
     wait_histogram: list[int] = field(default_factory=lambda: [0] * (len(WAIT_BOUNDS_S) + 1))
-    hold_ns: Counter[str] = field(default_factory=Counter)
+    hold_ns: dict[str, int] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
     instruments: Instruments = field(default_factory=instruments)
 
@@ -70,15 +73,19 @@ class PoolStatistics:
             self.connects += 1
         self.instruments.pool_connects.inc()
 
+    def checked_out(self) -> None:
+        """Book a checkout that did not wait."""
+        with self.lock:
+            self.checkouts += 1
+
     def waited(self, duration_ns: int) -> None:
         """Book a checkout that waited for `duration_ns`."""
         with self.lock:
             self.checkouts += 1
             self.wait_histogram[bisect_left(_WAIT_BOUNDS_NS, duration_ns)] += 1
             self.wait_ns += duration_ns
-        if duration_ns:
-            self.instruments.pool_waits.inc()
-            self.instruments.pool_wait_seconds.inc(duration_ns / 1e9)
+        self.instruments.pool_waits.inc()
+        self.instruments.pool_wait_seconds.inc(duration_ns / 1e9)
 
     def timed_out(self) -> None:
         """Book a wait that ended without a connection."""
@@ -89,12 +96,13 @@ class PoolStatistics:
     def held(self, name: str, duration_ns: int) -> None:
         """Book how long an endpoint kept a connection."""
         with self.lock:
-            self.hold_ns[name] += duration_ns
+            self.hold_ns[name] = self.hold_ns.get(name, 0) + duration_ns
 
     def totals(self) -> schemas.PoolTotals:
         """Return the counts as the /pool endpoint answers them; the histogram is cumulative, as Prometheus' are."""
         with self.lock:
-            cumulative, histogram = 0, {}
+            # The first of them holds the checkouts that did not wait, too.
+            cumulative, histogram = self.checkouts - sum(self.wait_histogram), {}
             for bound, count in zip(
                 [*(f"{bound:g}" for bound in WAIT_BOUNDS_S), "+Inf"], self.wait_histogram, strict=True
             ):
@@ -124,16 +132,17 @@ class _Measured(QueuePool):
         except Empty:
             record = None
         if record is not None:
-            self.statistics.waited(0)
+            self.statistics.checked_out()
         elif self._overflow < self._max_overflow:
             record = super()._do_get()
-            self.statistics.waited(0)
+            self.statistics.checked_out()
         else:
             record = self._wait()
-        if record.dbapi_connection is not None and record.info["is_dead"]():
+        info = record.info
+        if record.dbapi_connection is not None and info["is_dead"]():
             # The caller then connects anew, and the request notices nothing.
             record.invalidate()
-        record.info["since_ns"] = perf_counter_ns()
+        info["since_ns"] = perf_counter_ns()
         return record
 
     def _wait(self) -> ConnectionPoolEntry:

@@ -72,7 +72,8 @@ class CoreSession(Session):
             self._end_reading()
             return super().connection(bind_arguments, execution_options)
         if self._reading is None:
-            self._require_one_user()
+            if self._is_connecting:
+                raise _second_user()
             self._is_connecting = True
             try:
                 self._reading = self.bind.connect()
@@ -118,16 +119,17 @@ class CoreSession(Session):
     def expunge_all(self) -> None:
         """Do nothing: no entity was ever loaded. Called at every close."""
 
-    def _require_one_user(self) -> None:
-        """Do as Session does: a second user would lose the first one's connection."""
-        if self._is_connecting:
-            raise IllegalStateChangeError(
-                "This session is provisioning a new connection; concurrent operations are not permitted", code="isce"
-            )
-
     def _end_reading(self) -> None:
-        self._require_one_user()
+        if self._is_connecting:
+            raise _second_user()
         if self._reading is not None:
             # Forgotten only when it is back: what cannot be given back can still be thrown away.
             self._reading.close()
             self._reading = None
+
+
+def _second_user() -> IllegalStateChangeError:
+    """Return what Session raises: a second user would lose the first one's connection."""
+    return IllegalStateChangeError(
+        "This session is provisioning a new connection; concurrent operations are not permitted", code="isce"
+    )
