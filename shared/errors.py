@@ -73,7 +73,9 @@ class CommandError(AppError):
         self.what = what
         self.why = why
         self.hint = hint
-        super().__init__(". ".join(part for part in (what, why, hint) if part))
+        # A reason that is a clause goes on in the sentence of what failed.
+        reason = ("; " if why[:1].islower() else ". ") + why if why else ""
+        super().__init__(what + reason + (f". {hint}" if hint else ""))
 
 
 class CheckFailed(CommandError):

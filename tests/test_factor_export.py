@@ -257,5 +257,5 @@ def test_report_of_a_comparison_of_factors_shows_every_swap(
 def test_result_of_another_kind_is_no_comparison(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text(json.dumps({"schema_version": 1, "kind": "ladder"}))
-    with pytest.raises(UsageError, match=r"is no comparison\. it holds a result of kind ladder"):
+    with pytest.raises(UsageError, match=r"is no comparison; it holds a result of kind ladder"):
         result_file.load(path)

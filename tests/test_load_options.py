@@ -62,7 +62,7 @@ def test_lowest_rate_follows_from_the_window() -> None:
     [
         ({"rates": ["0"]}, r"--rate 0\.0 is out of bounds"),
         ({"rates": ["50001"]}, "it can be 0.1 to 50000"),
-        ({"rates": ["200,"]}, "requests per second. got ''"),
+        ({"rates": ["200,"]}, "requests per second; got ''"),
         ({"rates": ["-5"]}, "got '-5'"),
         ({"rates": ["nan"]}, "got 'nan'"),
         ({"rates": ["1e3"]}, "got '1e3'"),
@@ -141,7 +141,7 @@ def test_clients_are_polite_unless_told() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"abort": "5"}, "--abort takes a share in per cent. got '5'"),
+        ({"abort": "5"}, "--abort takes a share in per cent; got '5'"),
         ({"abort": "five%"}, "got 'five%'"),
         ({"abort": "0%"}, r"--abort 0\.0 is out"),
         ({"slow_read": "51%"}, r"--slow-read 51\.0 is out"),

@@ -103,7 +103,7 @@ def test_what_is_asked_for_comes_before_the_profile(profile: ProfileName) -> Non
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"rounds": 2}, "--rounds 2 is out of bounds. it can be 3 to 1000"),
+        ({"rounds": 2}, "--rounds 2 is out of bounds; it can be 3 to 1000"),
         ({"rounds": 1_001}, "--rounds 1001 is out"),
         ({"window_s": 0.0}, r"--seconds 0\.0 is out"),
         ({"window_s": 61.0}, r"--seconds 61\.0 is out"),
@@ -111,11 +111,11 @@ def test_what_is_asked_for_comes_before_the_profile(profile: ProfileName) -> Non
         ({"window_s": float("inf")}, "--seconds inf is out"),
         ({"seed": -1}, "--seed -1 is out"),
         ({"seed": 2**63}, "--seed 9223372036854775808 is out"),
-        ({"connections": ["0"]}, "--concurrency 0 is out of bounds. it can be 1 to 1000"),
+        ({"connections": ["0"]}, "--concurrency 0 is out of bounds; it can be 1 to 1000"),
         ({"connections": ["1,1001"]}, "--concurrency 1001 is out"),
         ({"connections": ["9" * 5_000]}, "--concurrency 9+ is out"),
-        ({"connections": ["1,"]}, "whole numbers. got ''"),
-        ({"connections": ["-1"]}, "whole numbers. got '-1'"),
+        ({"connections": ["1,"]}, "whole numbers; got ''"),
+        ({"connections": ["-1"]}, "whole numbers; got '-1'"),
         ({"connections": ["1.5"]}, "whole numbers"),
         ({"connections": ["\N{SUPERSCRIPT TWO}"]}, "whole numbers"),
         ({"words": ["db,"]}, "no scenario ''"),

@@ -198,7 +198,8 @@ def bench_sheet(comparison: Comparison) -> Sheet:
     notes = (
         _how(comparison),
         f"CPU us: CPU microseconds of the server per request. Baseline: {comparison.baseline}; the same code again "
-        "shows what this machine can resolve. Interval: 95 %, from rounds.",
+        "shows what this machine can resolve. Interval: 95 %, from rounds of one start; each start has a memory layout "
+        "and a hash seed of its own, which move a ratio by another per cent or so.",
     )
     title = f"CPU per request over the limit, {comparison.baseline}"
     return Sheet(title, heads, tuple(rows), _about_all(comparison), notes)

@@ -90,7 +90,8 @@ def run(
     with results.opened(directory, NAME, manifest.time_utc) as place:
         path = place / results.RESULT
         for number, claim in enumerate(claims, start=1):
-            progress(f"{number} of {len(claims)}, about {claim.seconds:g} s: {claim.name}  {claim.statement}")
+            takes = _takes(claim, options[claim.number])
+            progress(f"{number} of {len(claims)}, {takes}: {claim.name}  {claim.statement}")
             began = monotonic()
             try:
                 finding = _measured(claim, options[claim.number], url, progress)
@@ -102,6 +103,12 @@ def run(
             found = Claims(manifest, tuple(outcomes), tuple(failures))
             results.write_json(path, found.document())
     return found, path
+
+
+def _takes(claim: Claim, options: Options) -> str:
+    """Tell how long an experiment takes, as far as that is known."""
+    about = f"about {claim.seconds:g} s"
+    return about if dict(options) == dict(claim.defaults) else f"{about} with its own options, other with those set"
 
 
 def _measured(claim: Claim, options: Options, url: str, progress: Callable[[str], None]) -> Finding:

@@ -22,7 +22,7 @@ KNOWN: dict[str, str] = {
         "RFC 9112, section 2.2, lets a server take a bare LF for a line's end (gunicorn's parser does) or not (llhttp)"
     ),
     "chunked: LF alone": (
-        "in a chunked body llhttp refuses a bare LF at once, gunicorn goes on waiting for CRLF until the client ends"
+        "In a chunked body llhttp refuses a bare LF at once, gunicorn goes on waiting for CRLF until the client ends"
     ),
     "chunked: huge size": (
         "a chunk size beyond 64 bits is refused by llhttp at once; gunicorn waits for the bytes until the client ends"
