@@ -221,7 +221,7 @@ def test_another_schema_version_is_refused(tmp_path: Path, version: int) -> None
     result_file.write(two_editions(), path)
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "schema_version": version}))
-    with pytest.raises(UsageError, match=rf"schema version {version}\. this program reads version {SCHEMA_VERSION}"):
+    with pytest.raises(UsageError, match=rf"schema version {version}; this program reads version {SCHEMA_VERSION}"):
         result_file.load(path)
 
 

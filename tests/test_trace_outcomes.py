@@ -119,7 +119,8 @@ def test_full_pool_shows_as_a_checkout_that_failed(start_service: ServiceFactory
     assert document["status"] == 503
     (checkout,) = stages(document, "checkout")
     assert checkout["facts"]["error"]
-    assert 0.4e9 <= checkout["duration_ns"] < 1.4e9
+    # An event loop counts in whole milliseconds, so its timers may be a little early.
+    assert 0.38e9 <= checkout["duration_ns"] < 1.4e9
     assert checkout["facts"]["pool_before"]["checked_out"] == 1
 
 
